@@ -1,0 +1,98 @@
+"""The process of one part of a crawl: Scrapy set up as a polite queue, and the job run to its end."""
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from scrapy.crawler import AsyncCrawlerProcess
+
+from crawler.child_process import die_with_parent
+from crawler.crawl_archive import CrawlArchive
+from crawler.frontier import FRONTIER, Limits
+from crawler.page_log import PageLog
+from crawler.parse_child import PageParser
+from crawler.part_spider import PartSpider
+from crawler.settings import product_token
+from crawler.spider import CrawlJob
+from shards.tables import read_rows
+
+_TOTAL_CONCURRENCY = 64
+
+
+def main() -> None:
+    """Runs the job of the command line; its counts go to standard output as JSON."""
+    die_with_parent()
+    _log_to_stderr()
+    job = CrawlJob.model_validate_json(sys.argv[2])
+    rows = read_rows(job.frontier_path, FRONTIER.names)
+    if job.lane is not None:
+        rows = rows.filter(pc.equal(rows.column("lane"), job.lane))
+    limits = Limits.of(job.source, max(1, job.crawler.lanes))
+    agent = str(job.crawler.user_agent)
+    about = {"software": "curate", "http-header-user-agent": agent, "robots": "obey", "format": "WARC File Format 1.1"}
+    log = PageLog(rows, job.round, limits, job.source)
+    with CrawlArchive(job.warc_path, job.resume_from, about) as archive, PageParser(product_token(agent)) as parser:
+        process = AsyncCrawlerProcess(_scrapy_settings(job, rows))
+        crawler = process.create_crawler(PartSpider)
+        process.crawl(crawler, job=job, archive=archive, parser=parser, log=log)
+        process.start()
+        spider = crawler.spider
+        if (
+            not isinstance(spider, PartSpider)
+            or crawler.stats is None
+            or crawler.stats.get_value("spider_exceptions/count")
+        ):
+            sys.exit(1)
+        counts = spider.finish()
+    print(json.dumps(asdict(counts)))
+
+
+def _log_to_stderr() -> None:
+    """Warnings only: what Scrapy says of each page is in the pages table."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("crawl: %(message)s"))
+    logging.getLogger().addHandler(handler)
+
+
+def _scrapy_settings(job: CrawlJob, rows: pa.Table) -> dict[str, Any]:
+    """Scrapy as a polite queue: what touches the network or the rules is ours, the rest is switched off."""
+    slots = {}
+    for host in rows.column("host").unique().to_pylist():
+        limits = job.crawler.limits_of(host)
+        slots[host] = {"concurrency": limits.concurrency, "delay": limits.delay_s, "jitter": 0.0}
+    return {
+        # No middleware of Scrapy's own: no cookies, proxies, redirects, retries, meta refresh or Referer. CrawlGate
+        # obeys robots.txt, with RFC 9309's verdicts on errors.
+        "TELNETCONSOLE_ENABLED": False,
+        "USER_AGENT": job.crawler.user_agent,
+        "CONCURRENT_REQUESTS": _TOTAL_CONCURRENCY,
+        "CONCURRENT_REQUESTS_PER_DOMAIN": job.crawler.per_host.concurrency,
+        "DOWNLOAD_DELAY": job.crawler.per_host.delay_s,
+        "DOWNLOAD_DELAY_JITTER": 0.0,
+        "DOWNLOAD_SLOTS": slots,
+        "DOWNLOAD_MAXSIZE": job.source.max_page_bytes,
+        "DOWNLOAD_HANDLERS": {
+            "http": "crawler.page_download.GuardedHandler",
+            "https": "crawler.page_download.GuardedHandler",
+            "data": None,
+            "file": None,
+            "ftp": None,
+            "s3": None,
+        },
+        "DOWNLOADER_MIDDLEWARES": {"crawler.crawl_gate.CrawlGate": 50},
+        "DUPEFILTER_CLASS": "scrapy.dupefilters.BaseDupeFilter",
+        "SCHEDULER_PRIORITY_QUEUE": "scrapy.pqueues.DownloaderAwarePriorityQueue",
+        "DOWNLOADER_MIDDLEWARES_BASE": {},
+        "SPIDER_MIDDLEWARES_BASE": {},
+        "EXTENSIONS_BASE": {},
+        "LOG_LEVEL": "WARNING",
+        "LOG_INSTALL_ROOT_HANDLER": False,
+        "CURATE_CRAWLER": job.crawler,
+        "CURATE_FETCH": job.fetch,
+        "CURATE_NETWORK": job.network,
+    }

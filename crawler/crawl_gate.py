@@ -1,0 +1,186 @@
+"""What stands before each of Scrapy's requests: the archive, the blocklist, robots.txt, pauses and the deadline."""
+
+import asyncio
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Self
+
+from scrapy import Request
+from scrapy.exceptions import IgnoreRequest
+from scrapy.http import Headers, Response
+
+from crawler.blocklist import Blocklist
+from crawler.content_coding import CodingError, decode_body
+from crawler.crawl_archive import KeptFault
+from crawler.page_download import ROBOTS, PageFault
+from crawler.robots import MAX_ROBOTS_BYTES, RobotsRules
+from crawler.settings import product_token
+from crawler.urls import host_of, resolve
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+    from crawler.part_spider import PartSpider
+
+_ROBOTS_REDIRECTS = 5
+_REDIRECTS = (301, 302, 303, 307, 308)
+_FIRST_BACKOFF_S = 1.0
+
+
+class CrawlGate:
+    """A downloader middleware. What it will not let through ends as a PageFault in the errback."""
+
+    def __init__(self, crawler: "Crawler") -> None:
+        self._crawler = crawler
+        self._rules: dict[str, asyncio.Future[RobotsRules]] = {}
+        self._paused_until: dict[str, float] = {}
+        self._blocklist = Blocklist.read(crawler.settings["CURATE_CRAWLER"].blocklist)
+
+    @classmethod
+    def from_crawler(cls, crawler: "Crawler") -> Self:
+        return cls(crawler)
+
+    @property
+    def _spider(self) -> "PartSpider":
+        spider = self._crawler.spider
+        assert spider is not None
+        return spider  # type: ignore[return-value]  # the only spider that this gate is set before
+
+    async def process_request(self, request: Request) -> Response | None:
+        """Answers from an earlier attempt's archive, refuses, waits, or lets through."""
+        url = str(request.meta["url"])
+        host = host_of(url)
+        kept = self._spider.archive.kept(url, self._spider.job.source.max_page_bytes)
+        if isinstance(kept, KeptFault):
+            raise Refused(PageFault(kept.reason, kept.detail))
+        if kept is not None:
+            request.meta["kept_at"] = kept.offset
+            return Response(url, status=kept.status, headers=Headers(kept.headers), body=kept.body, request=request)
+        self._check_deadline()
+        if host in self._blocklist:
+            raise Refused(PageFault("blocklisted", host))
+        if request.meta["purpose"] != ROBOTS:
+            rules = await self.rules_for(url)
+            verdict = rules.verdict(url)
+            if verdict is not None:
+                raise Refused(PageFault(*verdict))
+        await self._wait_for_turn(host, request)
+        self._check_deadline()
+        return None
+
+    async def rules_for(self, url: str) -> RobotsRules:
+        """The rules of the URL's origin, asked for once; others wait for the one who asks."""
+        origin = "/".join(url.split("/", 3)[:3])
+        known = self._rules.get(origin)
+        if known is None:
+            known = self._rules[origin] = asyncio.ensure_future(self._ask_robots(origin))
+        return await known
+
+    async def _ask_robots(self, origin: str) -> RobotsRules:
+        settings = self._crawler.settings
+        rules = RobotsRules.out_of_reach("robots.txt was not asked for")
+        for attempt in range(settings["CURATE_FETCH"].retries + 1):
+            rules = await self._fetch_robots(f"{origin}/robots.txt", attempt)
+            if rules.unreachable is None or self._spider.seconds_left() <= 0:
+                break
+        if rules.crawl_delay:
+            limit = settings["CURATE_CRAWLER"].max_crawl_delay_s
+            self._slow_down(host_of(origin + "/"), min(rules.crawl_delay, limit))
+        self._spider.robots_known(origin, rules)
+        return rules
+
+    async def _fetch_robots(self, url: str, attempt: int) -> RobotsRules:
+        """One attempt, up to five redirects followed (RFC 9309, section 2.3.1.2); beyond those all is allowed."""
+        engine = self._crawler.engine
+        assert engine is not None
+        agent = product_token(self._crawler.settings["USER_AGENT"])
+        first_pause = time.monotonic() + _FIRST_BACKOFF_S * (2**attempt - 1)
+        for _ in range(_ROBOTS_REDIRECTS + 1):
+            request = self._spider.request_for(url, ROBOTS, not_before=first_pause if attempt else 0.0)
+            try:
+                response = await engine.download_async(request)
+            except Refused as refusal:
+                return RobotsRules.out_of_reach(f"robots.txt: {refusal.fault}"[:200])
+            except PageFault as fault:
+                return RobotsRules.out_of_reach(f"robots.txt: {fault}"[:200])
+            self._spider.keep(request, response)
+            location = location_of(response, url)
+            if location is None:
+                return _rules_of(response, agent)
+            url = location
+        return RobotsRules()
+
+    def _slow_down(self, host: str, delay_s: float) -> None:
+        """Widens the gap between requests to a host, now and for every later slot of it."""
+        assert self._crawler.engine is not None
+        downloader = self._crawler.engine.downloader
+        known = downloader.per_slot_settings.setdefault(host, {})
+        known["delay"] = max(delay_s, known.get("delay", 0.0))
+        if host in downloader.slots:
+            downloader.slots[host].delay = max(delay_s, downloader.slots[host].delay)
+
+    def pause(self, host: str, seconds: float) -> None:
+        """Nothing is sent to the host for so long."""
+        until = time.monotonic() + seconds
+        self._paused_until[host] = max(until, self._paused_until.get(host, 0.0))
+
+    async def _wait_for_turn(self, host: str, request: Request) -> None:
+        while True:
+            ready = max(self._paused_until.get(host, 0.0), float(request.meta.get("not_before", 0.0)))
+            wait = min(ready - time.monotonic(), self._spider.seconds_left())
+            if wait <= 0:
+                return
+            await asyncio.sleep(wait)
+
+    def _check_deadline(self) -> None:
+        if self._spider.seconds_left() <= 0:
+            raise Refused(PageFault("not_attempted", "the crawl's time was over"))
+
+
+class Refused(IgnoreRequest):
+    """A request that was not sent; perhaps because an earlier attempt sent it, and it failed."""
+
+    def __init__(self, fault: PageFault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+def location_of(response: Response, url: str) -> str | None:
+    """Where a redirect leads, canonical; None if it is no redirect, or leads nowhere that may be asked."""
+    raw = response.headers.get(b"Location")
+    if response.status not in _REDIRECTS or raw is None:
+        return None
+    return resolve(url, raw.decode("utf-8", "replace").strip())
+
+
+def retry_wait(fault: PageFault | None, response: Response | None, attempt: int, longest_s: float) -> float | None:
+    """Seconds to wait before another attempt, or None where none would help."""
+    backoff = _FIRST_BACKOFF_S * 2**attempt
+    if fault is not None:
+        return backoff if fault.may_heal else None
+    if response is None or not (response.status == 429 or 500 <= response.status < 600):
+        return None
+    asked = _retry_after(response)
+    if asked is None:
+        return backoff
+    return asked if asked <= longest_s else None
+
+
+def _retry_after(response: Response) -> float | None:
+    raw = response.headers.get(b"Retry-After")
+    value = str(raw.decode("latin-1")).strip() if raw else ""
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time()) if value else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _rules_of(response: Response, agent: str) -> RobotsRules:
+    coding = response.headers.get(b"Content-Encoding")
+    try:
+        body = decode_body(response.body, coding.decode("latin-1") if coding else None, 16 * MAX_ROBOTS_BYTES)
+    except CodingError as error:
+        return RobotsRules.out_of_reach(f"robots.txt: {error}")
+    return RobotsRules.of_response(response.status, body, agent)

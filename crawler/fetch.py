@@ -1,0 +1,288 @@
+"""The one way to the network: a guarded, bounded, polite GET over aiohttp, with redirects followed by hand."""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import yarl
+
+from crawler.faults import FETCH_ERRORS, Fault, fault_of
+from crawler.guard import AddressGuard
+from crawler.inflate import Inflater
+from crawler.outage import OutageWatch
+from crawler.politeness import Politeness
+from crawler.resolver import RememberingResolver
+from crawler.settings import FetchSettings, NetworkSettings
+from crawler.urls import canonical_url, host_of, resolve
+
+Permit = Callable[[str], Awaitable[Fault | None]]
+"""Asked before each hop: why a URL may not be fetched (robots.txt, a blocklist), or None."""
+
+_ACCEPT = "image/jpeg,image/png,image/webp,image/gif;q=0.9,*/*;q=0.1"
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_HEALING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_FREE_BODY_BYTES = 2**20
+_LARGE_BODIES = 8
+_DRAINED_BYTES = 16 * 1024
+_FIRST_BACKOFF_S = 0.5
+_READ_BUFFER_BYTES = 32 * 1024
+_DNS_CACHE_HOSTS = 10_000
+_DNS_CACHE_S = 300
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a GET came to: a body (after content decoding) where `fault` is None."""
+
+    url: str
+    final_url: str
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    fault: Fault | None = None
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+class Fetcher:
+    """A session without cookies, credentials or proxies; every connect passes the address guard."""
+
+    def __init__(
+        self,
+        network: NetworkSettings,
+        limits: FetchSettings,
+        user_agent: str,
+        politeness: Politeness,
+        outage: OutageWatch,
+    ) -> None:
+        self._network = network
+        self._limits = limits
+        self._user_agent = user_agent
+        self._politeness = politeness
+        self._outage = outage
+        self._large_bodies = asyncio.Semaphore(_LARGE_BODIES)
+
+    async def __aenter__(self) -> Self:
+        guard = AddressGuard(self._network)
+        self._resolver = RememberingResolver(self._network.dns_servers)
+        connector = aiohttp.TCPConnector(
+            limit=0,  # Politeness bounds what is in flight
+            socket_factory=guard.open_socket,
+            resolver=self._resolver,
+            ttl_dns_cache=_DNS_CACHE_S,
+            dns_cache_max_size=_DNS_CACHE_HOSTS,
+            ssl=_tls_context(self._network.ca_file),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            read_bufsize=_READ_BUFFER_BYTES,
+            headers={"User-Agent": self._user_agent, "Accept": _ACCEPT, "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=self._limits.connect_timeout_s, sock_connect=self._limits.connect_timeout_s
+            ),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+        await self._resolver.close()
+
+    async def get(self, url: str, permit: Permit, max_bytes: int | None = None, cut: bool = False) -> Response:
+        """Fetches a canonical URL, again where that may help. With `cut`, a longer body is cut at `max_bytes`."""
+        bound = _Bound(self._limits.max_bytes if max_bytes is None else max_bytes, cut)
+        attempt = 0
+        while True:
+            response = await self._follow(url, permit, bound)
+            fault = response.fault
+            if fault is None or not fault.may_heal or attempt >= self._limits.retries:
+                return response
+            wait = _FIRST_BACKOFF_S * 2**attempt
+            asked = _retry_after(response.header("retry-after"))
+            if asked is not None and asked > self._limits.max_retry_after_s:
+                return self._leave_alone(response, fault, asked)
+            self._politeness.slow_down(host_of(response.final_url), max(wait, asked or 0.0))
+            attempt += 1
+
+    def _leave_alone(self, response: Response, fault: Fault, asked: float) -> Response:
+        """The host asked for more patience than we have: it gets no further request in this part."""
+        detail = f"{fault.detail}, Retry-After {asked:.0f} s"
+        self._politeness.give_up(host_of(response.final_url), fault.reason, detail)
+        return replace(response, fault=Fault(fault.reason, detail))
+
+    async def _follow(self, url: str, permit: Permit, bound: "_Bound") -> Response:
+        current, seconds_left = url, self._limits.total_timeout_s
+        for _ in range(self._limits.max_redirects + 1):
+            host = host_of(current)
+            refusal = await permit(current)
+            if refusal is not None:
+                return Response(url, current, fault=refusal)
+            async with self._politeness.turn(host):
+                started = time.monotonic()
+                response = await self._request(url, current, bound, seconds_left)
+                seconds_left -= time.monotonic() - started
+            self._note(host, response)
+            location = response.header("location") if response.status in _REDIRECTS else None
+            if location is None or (response.fault and response.fault.reason != "http_status"):
+                return response
+            target = resolve(current, _as_sent(location))
+            if target is None:
+                return replace(response, fault=_bad_target(_as_sent(location)))
+            current = target
+        return replace(response, fault=Fault("too_many_redirects", f"more than {self._limits.max_redirects}"))
+
+    def _note(self, host: str, response: Response) -> None:
+        fault = response.fault
+        no_contact = fault is not None and fault.no_contact
+        self._outage.note(host, connected=not no_contact)
+        if fault is None or fault.reason == "http_status":
+            self._politeness.note_answer(host)
+        elif no_contact or fault.reason in ("timeout", "tls_error", "dns_error"):
+            self._politeness.note_failure(host, fault.reason, fault.detail)
+
+    async def _request(self, url: str, current: str, bound: "_Bound", seconds: float) -> Response:
+        """One request, whatever comes of it. The deadline covers connect, headers and body."""
+        progress = _Progress()
+        try:
+            async with asyncio.timeout(max(0.0, seconds)) as deadline:
+                async with self._session.get(_target(current), allow_redirects=False) as answer:
+                    progress.response = Response(url, current, answer.status, _headers_of(answer))
+                    if answer.status != 200:
+                        await _drain(answer)
+                        healing = answer.status in _HEALING_STATUSES
+                        fault = Fault("http_status", str(answer.status), may_heal=healing)
+                        return replace(progress.response, fault=fault)
+                    body = await self._read(answer, bound, deadline, progress)
+            fault_or_none = None if body or bound.cut else Fault("empty_body")
+            return replace(progress.response, body=body, fault=fault_or_none)
+        except _TooLargeError as error:
+            fault = Fault("too_large", str(error))
+        except FETCH_ERRORS as error:
+            fault = fault_of(error, in_body=progress.response is not None)
+        finally:
+            if progress.is_large:
+                self._large_bodies.release()
+        return replace(progress.response or Response(url, current), fault=fault)
+
+    async def _read(
+        self, answer: aiohttp.ClientResponse, bound: "_Bound", deadline: asyncio.Timeout, progress: "_Progress"
+    ) -> bytes:
+        """The body within bytes on the wire, bytes decompressed, the deadline and the least rate."""
+        length = answer.content_length
+        if length is not None and length > bound.max_bytes and not bound.cut:
+            raise _TooLargeError(f"content-length {length}")
+        inflater = Inflater(",".join(answer.headers.getall("Content-Encoding", [])), bound.max_bytes)
+        pieces: list[bytes] = []
+        held = 0
+        rate = _RateLimit(self._limits, deadline)
+        while piece := await answer.content.readany():
+            progress.received += len(piece)
+            rate.renew(progress.received)
+            if progress.received > bound.max_bytes and not bound.cut:
+                raise _TooLargeError(f"more than {bound.max_bytes} bytes")
+            pieces.append(inflater.feed(piece))
+            held += len(pieces[-1])
+            if bound.cut and held >= bound.max_bytes:
+                return b"".join(pieces)[: bound.max_bytes]
+            if held > _FREE_BODY_BYTES and not progress.is_large:
+                await self._large_bodies.acquire()
+                progress.is_large = True
+        inflater.finish()
+        return b"".join(pieces)
+
+
+@dataclass(frozen=True)
+class _Bound:
+    max_bytes: int
+    cut: bool
+
+
+@dataclass
+class _Progress:
+    response: Response | None = None
+    received: int = 0
+    is_large: bool = False
+
+
+class _TooLargeError(Exception):
+    """A body beyond its bound."""
+
+
+class _RateLimit:
+    """Moves the deadline of a request to the moment at which its mean rate would fall below the least."""
+
+    def __init__(self, limits: FetchSettings, deadline: asyncio.Timeout) -> None:
+        self._limits = limits
+        self._deadline = deadline
+        self._started = asyncio.get_running_loop().time()
+        self._last = deadline.when() or self._started
+        self.renew(0)
+
+    def renew(self, received: int) -> None:
+        if self._limits.min_bytes_per_s:
+            patience = max(self._limits.rate_grace_s, received / self._limits.min_bytes_per_s)
+            self._deadline.reschedule(min(self._last, self._started + patience))
+
+
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    return context
+
+
+def _headers_of(answer: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in answer.headers.items())
+
+
+async def _drain(answer: aiohttp.ClientResponse) -> None:
+    """Reads a short error page so that the connection can be used again; a long one costs the connection."""
+    if 0 < (answer.content_length or 0) <= _DRAINED_BYTES:
+        with contextlib.suppress(*FETCH_ERRORS):  # the status has said all that counts
+            await answer.content.readexactly(answer.content_length or 0)
+
+
+def _target(url: str) -> yarl.URL:
+    """What is requested: no credentials are ever sent, not even those that a URL carries."""
+    scheme, _, rest = url.partition("//")
+    authority, slash, path = rest.partition("/")
+    try:
+        return yarl.URL(f"{scheme}//{authority.rpartition('@')[2]}{slash}{path}", encoded=True)
+    except ValueError as error:
+        raise aiohttp.InvalidURL(url, str(error)) from None
+
+
+def _as_sent(location: str) -> str:
+    """Header octets are UTF-8 where they are valid; aiohttp hands over the rest as lone surrogates."""
+    return location.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _bad_target(location: str) -> Fault:
+    scheme = location.partition(":")[0].strip().lower()
+    if ":" in location and scheme.isalnum() and scheme not in ("http", "https") and canonical_url(location) is None:
+        return Fault("blocked_scheme", f"redirect to {scheme[:40]}:")
+    return Fault("bad_url", f"redirect to {location[:150]!r}")
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After (RFC 9110, section 10.2.3), which may be a date; None where there is none."""
+    if value is None:
+        return None
+    if value.strip().isascii() and value.strip().isdigit():
+        return float(value.strip()[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value[:64]).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None

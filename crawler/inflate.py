@@ -1,0 +1,88 @@
+"""Content decoding within limits: no body grows beyond its bound, whatever its server wrapped it in."""
+
+import zlib
+
+MAX_LAYERS = 2
+MAX_RATIO = 200
+"""Decompressed bytes for each byte on the wire, judged beyond the first MiB. Pictures and pages stay far below."""
+
+_STEP = 256 * 1024
+_RATIO_FREE_BYTES = 2**20
+_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+
+
+class DecompressBombError(Exception):
+    """A body that decompresses to more than its bound, or by more than the ratio."""
+
+
+class UnknownEncodingError(Exception):
+    """A Content-Encoding that we did not ask for and do not read."""
+
+
+class BrokenEncodingError(Exception):
+    """A body that is not what its Content-Encoding says."""
+
+
+class Inflater:
+    """Undoes a Content-Encoding piece by piece; `identity` passes through."""
+
+    def __init__(self, content_encoding: str, max_bytes: int) -> None:
+        named = [name.strip().lower() for name in content_encoding.split(",")]
+        encodings = [name for name in named if name not in ("", "identity")]
+        if len(encodings) > MAX_LAYERS or any(name not in _WINDOW_BITS for name in encodings):
+            raise UnknownEncodingError(f"content-encoding {content_encoding[:80]!r}")
+        self._layers = [_Layer(_WINDOW_BITS[name]) for name in reversed(encodings)]
+        self._max_bytes = max_bytes
+
+    @property
+    def is_identity(self) -> bool:
+        return not self._layers
+
+    def feed(self, data: bytes) -> bytes:
+        """The decoded bytes of the next piece. Raises DecompressBombError before more than the bound is held."""
+        for layer in self._layers:
+            data = layer.feed(data, self._max_bytes)
+        return data
+
+    def finish(self) -> None:
+        """Raises BrokenEncodingError unless each layer came to its end."""
+        if any(not layer.is_finished for layer in self._layers):
+            raise BrokenEncodingError("the compressed body ends too early")
+
+
+class _Layer:
+    def __init__(self, window_bits: int) -> None:
+        self._window_bits = window_bits
+        self._decompressor = zlib.decompressobj(window_bits)
+        self._num_in = 0
+        self._num_out = 0
+
+    @property
+    def is_finished(self) -> bool:
+        return self._num_in == 0 or self._decompressor.eof
+
+    def feed(self, data: bytes, max_bytes: int) -> bytes:
+        self._allow_raw_deflate(data)
+        self._num_in += len(data)
+        pieces: list[bytes] = []
+        while data and not self._decompressor.eof:  # what follows the end is ignored, as browsers do
+            try:
+                piece = self._decompressor.decompress(data, _STEP)
+            except zlib.error as error:
+                raise BrokenEncodingError(str(error)) from None
+            data = self._decompressor.unconsumed_tail
+            self._num_out += len(piece)
+            self._check(max_bytes)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _check(self, max_bytes: int) -> None:
+        if self._num_out > max_bytes:
+            raise DecompressBombError(f"more than {max_bytes} bytes out of {self._num_in}")
+        if self._num_out > _RATIO_FREE_BYTES and self._num_out > MAX_RATIO * self._num_in:
+            raise DecompressBombError(f"{self._num_out} bytes out of {self._num_in}")
+
+    def _allow_raw_deflate(self, data: bytes) -> None:
+        """Many servers send `deflate` without the zlib header that RFC 9110, section 8.4.1.2, asks for."""
+        if self._window_bits == 15 and self._num_in == 0 and data and data[0] & 15 != 8:
+            self._decompressor = zlib.decompressobj(-15)

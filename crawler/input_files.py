@@ -1,0 +1,94 @@
+"""The files that a source's paths and globs stand for, with names that do not betray the machine."""
+
+import glob
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import fs
+
+from shards.errors import BadInputError, UsageError
+
+MAX_FILES = 1_000_000
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One file of a source. `name` is the shortest end of its path that tells it from the others."""
+
+    path: str
+    name: str
+    num_bytes: int
+
+
+def find_files(patterns: Sequence[str]) -> list[InputFile]:
+    """Each file once, sorted by path. A glob that fits nothing is a UsageError, a missing file a BadInputError."""
+    sizes: dict[str, int] = {}
+    for pattern in patterns:
+        sizes |= _expand(pattern)
+        if len(sizes) > MAX_FILES:
+            raise UsageError(f"{pattern}: the source's paths fit more than {MAX_FILES:,} files; give narrower ones")
+    names = _short_names(sorted(sizes))
+    return [InputFile(path, names[path], sizes[path]) for path in sorted(sizes)]
+
+
+def open_stream(path: str, compression: str | None) -> pa.NativeFile:
+    """A file's bytes, decompressed as they are read; seekable where `compression` is None."""
+    try:
+        if "://" not in path:
+            stream: pa.NativeFile = pa.OSFile(path, "rb")
+        else:
+            system, inner = fs.FileSystem.from_uri(path)
+            stream = system.open_input_file(inner)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadInputError(f"{path}: cannot be read: {error}") from error
+    return pa.CompressedInputStream(stream, compression) if compression else stream
+
+
+def _expand(pattern: str) -> dict[str, int]:
+    return _expand_remote(pattern) if "://" in pattern else _expand_local(pattern)
+
+
+def _expand_local(pattern: str) -> dict[str, int]:
+    full = str(Path(pattern).expanduser())
+    if not glob.has_magic(full) or Path(full).is_file():
+        if not Path(full).is_file():
+            what = "is a folder; write a glob such as" if Path(full).is_dir() else "no such file; expected e.g."
+            raise BadInputError(f"{pattern}: {what} {Path(full) / '*.parquet'}")
+        return {full: Path(full).stat().st_size}
+    found = {path: Path(path).stat().st_size for path in glob.glob(full, recursive=True) if Path(path).is_file()}
+    if not found:
+        raise UsageError(f"{pattern}: no file fits this glob (working folder: {Path.cwd()})")
+    return found
+
+
+def _expand_remote(pattern: str) -> dict[str, int]:
+    folder = pattern.split("*", 1)[0].split("?", 1)[0].split("[", 1)[0].rpartition("/")[0]
+    scheme = pattern.split("://", 1)[0]
+    try:
+        system, base = fs.FileSystem.from_uri(folder if folder != pattern else posixpath.dirname(pattern))
+        infos = system.get_file_info(fs.FileSelector(base, recursive=True))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadInputError(f"{pattern}: cannot be listed: {error}") from error
+    inner = base + pattern[len(folder) :]
+    found = {
+        f"{scheme}://{info.path}": int(info.size)
+        for info in infos
+        if info.type == fs.FileType.File and fnmatchcase(info.path, inner)
+    }
+    if not found:
+        raise UsageError(f"{pattern}: no object fits this path")
+    return found
+
+
+def _short_names(paths: Sequence[str]) -> dict[str, str]:
+    """The last parts of each path: as few as tell all apart."""
+    depth = 1
+    while True:
+        names = {path: "/".join(path.split("/")[-depth:]) for path in paths}
+        if len(set(names.values())) == len(paths):
+            return names
+        depth += 1

@@ -1,0 +1,94 @@
+"""Opt-outs that a response or a page states: X-Robots-Tag, meta robots, TDM-Reservation, Content-Usage."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+OPT_OUT_DIRECTIVES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
+"""Directives that keep an image out of a dataset (img2dataset's list, and `none`, which includes noindex)."""
+
+# Directives with a value of their own: what precedes their colon is no crawler's name.
+_VALUED = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
+_SCOPE = re.compile(r"\s*(\*|[A-Za-z_][A-Za-z0-9_.-]*)(?:/[\w.]*)?\s*:(.*)", re.DOTALL)
+_MAX_HEADER_CHARS = 16384
+_MAX_DETAIL_CHARS = 200
+
+# What AIPREF (draft-ietf-aipref-vocab) and Content-Signal call the uses that a training set is made for.
+_TRAINING_USES = {"all", "bots", "train-ai", "train-genai", "ai-train"}
+
+
+@dataclass(frozen=True)
+class PageDirectives:
+    """What a page's meta elements ask of us: `opt_out` is the directive that decided."""
+
+    opt_out: str | None
+    nofollow: bool
+
+
+def opt_out_of_headers(headers: Iterable[tuple[str, str]], agent: str) -> str | None:
+    """The header text that keeps a response out of the dataset, or None. `agent` is our product token."""
+    for name, value in headers:
+        key = name.lower()
+        bounded = value[:_MAX_HEADER_CHARS]
+        if key == "x-robots-tag":
+            opted_out = bool(OPT_OUT_DIRECTIVES & _robots_tag(bounded, agent))
+        elif key == "tdm-reservation":
+            opted_out = bounded.strip() == "1"
+        elif key in ("content-usage", "content-signal"):
+            opted_out = usage_opt_out(bounded)
+        else:
+            continue
+        if opted_out:
+            return f"{key}: {bounded.strip()}"[:_MAX_DETAIL_CHARS]
+    return None
+
+
+def opt_out_of_meta(elements: Iterable[tuple[str, str]], agent: str) -> PageDirectives:
+    """What (name, content) of a page's meta elements ask: `robots`, our own name, `tdm-reservation`."""
+    deciding: str | None = None
+    nofollow = False
+    for name, content in elements:
+        key = name.strip().lower()
+        bounded = content[:_MAX_HEADER_CHARS]
+        if key in ("robots", agent.lower()):
+            directives = {word.strip().lower() for word in bounded.split(",")}
+        elif key == "tdm-reservation":
+            directives = {"noai"} if bounded.strip() == "1" else set()
+        else:
+            continue
+        nofollow = nofollow or bool(directives & {"nofollow", "none"})
+        if deciding is None and directives & OPT_OUT_DIRECTIVES:
+            deciding = f"meta {key}: {bounded.strip()}"[:_MAX_DETAIL_CHARS]
+    return PageDirectives(deciding, nofollow)
+
+
+def nofollow_of_headers(headers: Iterable[tuple[str, str]], agent: str) -> bool:
+    """Whether an X-Robots-Tag asks us not to follow the links of a page."""
+    tags = [value[:_MAX_HEADER_CHARS] for name, value in headers if name.lower() == "x-robots-tag"]
+    return any(_robots_tag(tag, agent) & {"nofollow", "none"} for tag in tags)
+
+
+def usage_opt_out(line: str) -> bool:
+    """Whether a Content-Usage (`train-ai=n`) or Content-Signal (`ai-train=no`) line refuses training.
+
+    >>> usage_opt_out("search=y, train-ai=n"), usage_opt_out("ai-train=yes")
+    (True, False)
+    """
+    text = re.sub(r"^\s*content-(?:usage|signal)\s*:", "", line.lower())
+    pairs = (item.partition("=") for item in re.split(r"[,;\s]+", re.sub(r"\s*=\s*", "=", text)))
+    return any(use in _TRAINING_USES and verdict in ("n", "no", "?0") for use, _, verdict in pairs)
+
+
+def _robots_tag(value: str, agent: str) -> set[str]:
+    """The directives of one X-Robots-Tag that are meant for us: a name holds until the next name."""
+    directives: set[str] = set()
+    applies = True
+    for item in value.split(","):
+        scope = _SCOPE.match(item)
+        rest = item
+        if scope is not None and scope.group(1).lower() not in _VALUED:
+            applies = scope.group(1).lower() in ("*", "robots", agent.lower())
+            rest = scope.group(2)
+        if applies:
+            directives.add(rest.strip().lower())
+    return directives

@@ -1,0 +1,143 @@
+"""What a recipe's `source:` may say: tables of URLs, WARC files, or seed sites to crawl."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from shards.settings import Section
+
+
+class ColumnName(Section):
+    """A value that differs from row to row."""
+
+    column: str = Field(min_length=1, description="The table's column that holds the value.")
+
+
+class TableColumns(Section):
+    """Which column of the table holds what. Columns that are not named here are not read."""
+
+    url: str = Field(min_length=1, description="Column of the image URL.")
+    text: str | None = Field(default=None, description="Column of the text; null: the table has none.")
+    page_url: str | None = Field(default=None, description="Column of the page that shows the image.")
+    query: str | None = Field(default=None, description="Column of the query that found the image.")
+    license: str | None = Field(default=None, description="Column of the image's licence.")
+
+
+class TableLayout(Section):
+    """A released format that needs no `columns:`."""
+
+    columns: TableColumns
+    text_kind: str
+    strength: Literal["strong", "weak"]
+
+
+LAYOUTS = {
+    "wukong": TableLayout(columns=TableColumns(url="url", text="caption"), text_kind="caption", strength="weak"),
+    "laion": TableLayout(columns=TableColumns(url="URL", text="TEXT"), text_kind="alt", strength="weak"),
+    "coyo": TableLayout(columns=TableColumns(url="url", text="text"), text_kind="alt", strength="weak"),
+}
+"""Named layouts of URL lists, as their authors released them."""
+
+
+class TableSource(Section):
+    """A list of image URLs with texts, in CSV, TSV, Parquet or JSON lines."""
+
+    kind: Literal["table"] = Field(description="Rows of files, one image URL and text each.")
+    paths: list[str] = Field(min_length=1, description="Files or globs, local or s3://.")
+    layout: str | None = Field(default=None, description=f"A known layout: {', '.join(LAYOUTS)}.")
+    columns: TableColumns | None = Field(default=None, description="The columns, where no layout fits.")
+    text_kind: str | None = Field(
+        default=None, min_length=1, description="Kind of the texts; null: the layout's, or caption."
+    )
+    strength: Literal["strong", "weak"] | ColumnName | None = Field(
+        default=None, description="How closely the texts describe the images; null: the layout's, or unknown."
+    )
+    category: str | ColumnName | None = Field(default=None, description="The images' category.")
+    license: str | ColumnName | None = Field(default=None, description="The images' licence.")
+
+    @model_validator(mode="after")
+    def _one_way_to_find_columns(self) -> Self:
+        if (self.layout is None) == (self.columns is None):
+            known = ", ".join(LAYOUTS)
+            raise ValueError(f"give either `layout:` (one of {known}) or `columns: {{url: …, text: …}}`")
+        if self.layout is not None and self.layout not in LAYOUTS:
+            raise ValueError(f"unknown layout {self.layout!r}; known: {', '.join(LAYOUTS)}")
+        if isinstance(self.license, ColumnName) and self.columns is not None and self.columns.license:
+            raise ValueError("`license: {column: …}` and `columns: {license: …}` say the same thing: keep one")
+        return self
+
+    def resolved(self) -> "ResolvedTable":
+        """The source with its layout looked up: column names and constants side by side."""
+        layout = LAYOUTS[self.layout] if self.layout else None
+        columns = self.columns or (layout.columns if layout else TableColumns(url="url"))
+        strength = self.strength or (layout.strength if layout else None)
+        named: dict[str, str | None] = {
+            "url": columns.url,
+            "text": columns.text,
+            "page_url": columns.page_url,
+            "query": columns.query,
+            "license": columns.license,
+        }
+        constants: dict[str, str | None] = {"source": self.layout or self.kind}
+        for field, value in (
+            ("strength", strength),
+            ("category", self.category),
+            ("license", self.license),
+        ):
+            if isinstance(value, ColumnName):
+                named[field] = value.column
+            elif value is not None:
+                constants[field] = value
+        kind = self.text_kind or (layout.text_kind if layout else "caption")
+        return ResolvedTable(columns={k: v for k, v in named.items() if v}, constants=constants, kind=kind)
+
+
+class ResolvedTable(Section):
+    """What a table reader needs to know: candidate column -> file column, fixed values, and the texts' kind."""
+
+    columns: dict[str, str]
+    constants: dict[str, str | None]
+    kind: str
+
+
+class WarcSource(Section):
+    """Pages in WARC files, such as Common Crawl's or a wget's."""
+
+    kind: Literal["warc"] = Field(description="HTML pages in WARC files.")
+    paths: list[str] = Field(min_length=1, description="WARC files or globs, .warc, .warc.gz or .warc.zst.")
+    max_page_bytes: int = Field(
+        default=5_242_880, gt=0, description="Pages larger than this, once decoded, are a parse_error."
+    )
+
+
+class CrawlSource(Section):
+    """Sites to crawl, politely, from seed pages."""
+
+    kind: Literal["crawl"] = Field(description="Pages crawled from seeds, round by round.")
+    seeds: list[str] = Field(min_length=1, description="Absolute http(s) URLs to start from.")
+    sitemaps: bool = Field(default=True, description="Read the seed hosts' sitemaps too.")
+    rounds: int = Field(default=4, ge=1, le=1000, description="Frontier rounds at most.")
+    max_depth: int = Field(default=3, ge=0, description="Links away from a seed at most; a seed has depth 0.")
+    max_pages: int = Field(default=100_000, ge=1, description="Pages of the whole crawl at most.")
+    max_pages_per_host: int = Field(default=10_000, ge=1, description="Pages of one host at most.")
+    allowed_hosts: list[str] = Field(
+        default=[],
+        description="Hosts that may be crawled, `*.example.cn` for all below one; empty: the seeds' hosts.",
+    )
+    max_page_bytes: int = Field(
+        default=5_242_880, gt=0, description="Pages larger than this, once decoded, are too_large."
+    )
+    max_url_chars: int = Field(default=2048, ge=16, le=8192, description="Longer links are not followed.")
+    max_links_per_page: int = Field(default=2000, ge=0, description="Links taken from one page at most.")
+    max_sitemap_urls: int = Field(default=50_000, ge=0, description="URLs taken from one host's sitemaps at most.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_are_web_pages(cls, seeds: list[str]) -> list[str]:
+        odd = [seed for seed in seeds if not seed.lower().startswith(("http://", "https://"))]
+        if odd:
+            raise ValueError(f"no http(s) URL: {', '.join(odd[:5])}; expected e.g. https://example.cn/")
+        return seeds
+
+
+Source = Annotated[TableSource | WarcSource | CrawlSource, Field(discriminator="kind")]

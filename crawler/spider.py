@@ -1,0 +1,72 @@
+"""One part of a crawl round: its pages fetched by Scrapy in a child process, into a WARC and two tables."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from crawler.child_process import start_python_child
+from crawler.settings import CrawlerSettings, FetchSettings, NetworkSettings
+from crawler.sources import CrawlSource
+from shards.errors import TryAgainError
+from shards.settings import Section
+
+OUTAGE_EXIT = 75
+_GRACE_S = 120.0
+
+
+class CrawlJob(Section):
+    """What one part is to fetch, where it puts what it got, and the settings that it obeys."""
+
+    frontier_path: Path
+    lane: int | None = None  # the rows of the frontier that are this part's; null: all
+    round: int = 0
+    warc_path: Path
+    pages_path: Path
+    links_path: Path
+    resume_from: Path | None = None  # the WARC that a killed attempt at this part left behind; may be warc_path
+    source: CrawlSource
+    crawler: CrawlerSettings
+    network: NetworkSettings = NetworkSettings()
+    fetch: FetchSettings = FetchSettings()
+    max_seconds: float = Field(default=86_400.0, gt=0)
+
+
+@dataclass(frozen=True)
+class CrawlCounts:
+    """What a part did. `reused` answers came from an earlier attempt's WARC; `reasons` counts the pages that
+    have a drop reason."""
+
+    pages: int
+    links: int
+    requests: int
+    reused: int
+    reasons: dict[str, int]
+
+
+def crawl_part(job: CrawlJob) -> CrawlCounts:
+    """Fetches every URL of the part once, without following links; each gets one row in the pages table.
+
+    Blocks until it is done; call it from a thread that outlives the crawl. Raises TryAgainError where the whole
+    network is gone, and RuntimeError where Scrapy's process fails (its error output says why).
+    """
+    if job.crawler.user_agent is None:
+        raise ValueError("a crawl needs crawler.user_agent")
+    child = start_python_child(
+        "crawler.crawl_child", [job.model_dump_json()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
+    try:
+        answer, _ = child.communicate(timeout=job.max_seconds + job.fetch.total_timeout_s + _GRACE_S)
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+    if child.returncode == OUTAGE_EXIT:
+        raise TryAgainError("the network is gone: nearly no host can be reached; run again when it is back")
+    if child.returncode != 0:
+        raise RuntimeError(f"the crawl of lane {job.lane} ended with exit code {child.returncode}")
+    counts: dict[str, Any] = json.loads(answer)
+    return CrawlCounts(**counts)

@@ -1,0 +1,48 @@
+"""The perceptual hash of a stored copy, and whether the image holds enough for its hash to mean anything."""
+
+import numpy as np
+import numpy.typing as npt
+
+Rgb = npt.NDArray[np.uint8]
+
+_SMALL_PX, _LOW_FREQUENCIES = 32, 8
+# A coefficient of the unnormalised DCT below this is what rounding to whole grey levels (about 18) and JPEG's noise
+# may leave; photographs have hundreds to tens of thousands.
+_MIN_COEFFICIENT = 128.0
+_MIN_COEFFICIENTS = 24
+"""Of 63: with fewer, most of the hash's bits are decided by noise, and unlike pictures share hashes."""
+
+
+def phash64(rgb: Rgb) -> int:
+    """64 bits, bit for bit `imagehash.phash` (hash_size 8) of the image, its first bit the most significant."""
+    return _bits(_low_frequencies(rgb))
+
+
+def is_informative(rgb: Rgb) -> bool:
+    """Whether the image has enough structure; plain areas, gradients and lone thin lines have not."""
+    return _has_structure(_low_frequencies(rgb))
+
+
+def hash_and_information(rgb: Rgb) -> tuple[int, bool]:
+    """Both at the cost of one."""
+    low = _low_frequencies(rgb)
+    return _bits(low), _has_structure(low)
+
+
+def _bits(low: npt.NDArray[np.float64]) -> int:
+    above = low > np.median(low)
+    return int.from_bytes(np.packbits(above.ravel()).tobytes(), "big")
+
+
+def _has_structure(low: npt.NDArray[np.float64]) -> bool:
+    strong = np.abs(low.ravel()[1:]) >= _MIN_COEFFICIENT
+    return int(np.count_nonzero(strong)) >= _MIN_COEFFICIENTS
+
+
+def _low_frequencies(rgb: Rgb) -> npt.NDArray[np.float64]:
+    from PIL import Image
+    from scipy.fftpack import dct  # type: ignore[import-untyped]  # scipy carries no types
+
+    small = Image.fromarray(rgb).convert("L").resize((_SMALL_PX, _SMALL_PX), Image.Resampling.LANCZOS)
+    frequencies = dct(dct(np.asarray(small), axis=0), axis=1)
+    return np.asarray(frequencies[:_LOW_FREQUENCIES, :_LOW_FREQUENCIES], dtype=np.float64)

@@ -1,0 +1,43 @@
+"""The recipe's `dedup` section: which images count as one, and which of them stays."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from shards.settings import Section
+
+
+class DedupSettings(Section):
+    """How near-duplicates are found and who stays."""
+
+    hash: Literal["phash"] = Field(default="phash", description="The image hash that near-duplicates are found by.")
+    distance: int = Field(
+        default=4,
+        ge=0,
+        le=16,
+        description="Bits, of 64, in which the hashes of near-duplicates may differ; 0 wants equal hashes.",
+    )
+    keep: Literal["largest", "sharpest", "best_score"] = Field(
+        default="largest",
+        description="Who stays of a group: most pixels in the original, sharpest stored copy, or highest clip_score.",
+    )
+    merge_texts: bool = Field(default=True, description="Give the texts of a group's duplicates to who stays.")
+    against: list[str] = Field(default=[], description="Other releases to match with; not available yet.")
+    evaluation: list[str] = Field(default=[], description="Evaluation sets to keep apart from; not available yet.")
+
+    @field_validator("against", "evaluation")
+    @classmethod
+    def _not_yet(cls, paths: list[str]) -> list[str]:
+        if paths:
+            raise ValueError("matching with other sets is not available yet: leave the list empty")
+        return paths
+
+    @property
+    def dup_rank_stage(self) -> str:
+        """Where `dup_rank` exists first: scores decide only after scoring."""
+        return "select" if self.keep == "best_score" else "dedup"
+
+    @property
+    def needed_measures(self) -> tuple[str, ...]:
+        """What `keep` compares, beyond the original's size."""
+        return {"largest": (), "sharpest": ("sharpness",), "best_score": ("clip_score",)}[self.keep]

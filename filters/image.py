@@ -1,0 +1,148 @@
+"""Measures of images: of the original as fetch recorded it, and of the pixels of the stored copy."""
+
+import functools
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.measures import compute_function, measures_of
+
+Rgb = npt.NDArray[np.uint8]
+Plane = npt.NDArray[np.float64]
+
+_SIGNIFICANT_DIGITS = 6
+_GREY_TOLERANCE, _GREY_EXCEPTIONS = 16, 0.001
+_PLAIN_RANGE = 12
+"""Levels within which a row or column counts as plain: JPEG noise moves a flat border by about this much."""
+
+
+class Pixels:
+    """A decoded image, `uint8 [height, width, 3]` in sRGB, with its grey plane worked out once."""
+
+    def __init__(self, rgb: Rgb) -> None:
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
+            raise ValueError(f"expected uint8 [height, width, 3] with pixels, got {rgb.dtype} {list(rgb.shape)}")
+        self.rgb = rgb
+
+    @functools.cached_property
+    def channels(self) -> tuple[Rgb, Rgb, Rgb]:
+        red, green, blue = (np.ascontiguousarray(self.rgb[..., channel]) for channel in range(3))
+        return red, green, blue
+
+    @functools.cached_property
+    def grey(self) -> npt.NDArray[np.uint8]:
+        """ITU-R BT.601 luma in whole levels, in integer arithmetic, so that every machine agrees."""
+        red, green, blue = (channel.astype(np.uint32) for channel in self.channels)
+        return np.asarray((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16, dtype=np.uint8)
+
+    @functools.cached_property
+    def histogram(self) -> npt.NDArray[np.int64]:
+        return np.bincount(self.grey.ravel(), minlength=256)
+
+
+def image_measures(rgb: Rgb, names: Iterable[str]) -> dict[str, float | bool]:
+    """The named measures of one stored copy. Floats have 6 significant digits; none is NaN or infinite."""
+    pixels = Pixels(rgb)
+    return {name: compute_function(name)(pixels) for name in names}
+
+
+def fetched_measures(fetched: pa.Table, names: Iterable[str]) -> dict[str, pa.Array]:
+    """The named measures of originals, from a table with FETCHED columns; null where the size is."""
+    return {name: compute_function(name)(fetched) for name in measures_of(names, "fetch", "image")}
+
+
+def min_side(fetched: pa.Table) -> pa.Array:
+    return pc.min_element_wise(fetched["original_width"], fetched["original_height"], skip_nulls=False)
+
+
+def max_side(fetched: pa.Table) -> pa.Array:
+    return pc.max_element_wise(fetched["original_width"], fetched["original_height"], skip_nulls=False)
+
+
+def aspect(fetched: pa.Table) -> pa.Array:
+    return _quotient(max_side(fetched), min_side(fetched))
+
+
+def bytes_per_pixel(fetched: pa.Table) -> pa.Array:
+    width, height = (fetched[f"original_{side}"].cast(pa.int64()) for side in ("width", "height"))
+    return _quotient(fetched["bytes"], pc.multiply(width, height))
+
+
+def sharpness(pixels: Pixels) -> float:
+    """Variance of the four-neighbour Laplacian of grey; 0.0 for an image under 3 px."""
+    grey = pixels.grey.astype(np.int32)
+    if min(grey.shape) < 3:
+        return 0.0
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
+    return _rounded(_variance(laplacian))
+
+
+def brightness(pixels: Pixels) -> float:
+    return _rounded(int(np.sum(pixels.grey, dtype=np.int64)) / pixels.grey.size / 255)
+
+
+def contrast(pixels: Pixels) -> float:
+    return _rounded(_variance(pixels.grey) ** 0.5 / 255)
+
+
+def entropy(pixels: Pixels) -> float:
+    """Bits of the histogram of grey: 0.0 for one level, 8.0 where all 256 are as frequent."""
+    shares = pixels.histogram[pixels.histogram > 0] / pixels.grey.size
+    return _rounded(max(0.0, -float(np.sum(shares * np.log2(shares)))))
+
+
+def colorfulness(pixels: Pixels) -> float:
+    """Hasler and Suesstrunk 2003, equation for natural images: spread and mean of the opponent colours."""
+    red, green, blue = (channel.astype(np.int32) for channel in pixels.channels)
+    # Twice the second opponent stays in whole numbers.
+    opponents = (red - green, red + green - 2 * blue)
+    (red_green, yellow_blue) = (float(np.sum(o, dtype=np.int64)) / o.size for o in opponents)
+    spread = (_variance(opponents[0]) + _variance(opponents[1]) / 4) ** 0.5
+    return _rounded(spread + 0.3 * (red_green**2 + (yellow_blue / 2) ** 2) ** 0.5)
+
+
+def is_grayscale(pixels: Pixels) -> bool:
+    """Whether hardly a pixel has channels further apart than JPEG's colour noise."""
+    red, green, blue = pixels.channels
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    return bool(np.count_nonzero(spread > _GREY_TOLERANCE) <= _GREY_EXCEPTIONS * spread.size)
+
+
+def border_share(pixels: Pixels) -> float:
+    """Share of the area in plain rows and columns at the four edges; 1.0 for a plain image."""
+    height, width = pixels.grey.shape
+    top, bottom = _plain_margins(np.ptp(pixels.grey, axis=1))
+    if top == height:
+        return 1.0
+    left, right = _plain_margins(np.ptp(pixels.grey[top : height - bottom], axis=0))
+    inner = (height - top - bottom) * (width - left - right)
+    return _rounded(1 - inner / (height * width))
+
+
+def _plain_margins(ranges: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    """How many lines at the start and the end are plain; all of them at the start where every line is."""
+    busy = np.flatnonzero(ranges > _PLAIN_RANGE)
+    if not len(busy):
+        return len(ranges), 0
+    return int(busy[0]), len(ranges) - 1 - int(busy[-1])
+
+
+def _variance(values: npt.NDArray[np.integer]) -> float:
+    """Population variance by exact integer sums, in any order the same."""
+    wide = values.astype(np.int64).ravel()
+    total, squares = int(wide.sum()), int(np.dot(wide, wide))
+    return (squares * wide.size - total * total) / (wide.size * wide.size)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_SIGNIFICANT_DIGITS}g}")
+
+
+def _quotient(above: pa.ChunkedArray, below: pa.ChunkedArray) -> pa.ChunkedArray:
+    """float64, null where either is null or the divisor is 0."""
+    divisor = below.cast(pa.float64())
+    safe = pc.if_else(pc.equal(divisor, 0.0), pa.scalar(None, pa.float64()), divisor)
+    return pc.divide(above.cast(pa.float64()), safe)

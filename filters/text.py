@@ -1,0 +1,164 @@
+"""Texts brought into one form before anything measures them, and the measures of a column of texts."""
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.characters import (
+    AMPERSAND,
+    COMPOSES,
+    DELETED,
+    MAPPED,
+    MARKS,
+    UNDECODABLE,
+    Bools,
+    Codes,
+    Counts,
+    TextColumn,
+    bounded_slices,
+    character_mapping,
+    replaced,
+    texts_of,
+)
+from filters.measures import MEASURES, compute_function
+from filters.settings import TextSettings
+
+MAX_CHARS = 10_000
+# More than two combining marks on one character are decoration (zalgo).
+_SURPLUS_MARKS = re.compile(rf"([{MARKS}]{{2}})[{MARKS}]+")
+
+NORMALISED = pa.schema([("text", pa.string()), ("drop_reason", pa.string()), ("detail", pa.string())])
+
+
+def normalise(texts: pa.Array | pa.ChunkedArray, settings: TextSettings) -> pa.Table:
+    """Texts in the form that is stored: columns text, drop_reason (`bad_text` or null), detail; rows as given.
+
+    Valid UTF-8 in NFC, entities unescaped, full-width ASCII narrowed, no control, bidi, private or zero-width
+    characters, single spaces, Simplified characters, contacts and names as `settings` say. Accepts strings or bytes.
+    Rejected texts are null, but for those with a contact, which is masked in them.
+    """
+    parts = [_normalise_slice(part, settings) for part in bounded_slices(texts)]
+    return pa.concat_tables(parts) if parts else NORMALISED.empty_table()
+
+
+def text_measures(texts: pa.Array | pa.ChunkedArray, names: Iterable[str]) -> dict[str, pa.Array]:
+    """The named text measures of normalised texts; null where the text is."""
+    wanted = list(names)
+    pieces: dict[str, list[pa.Array]] = {name: [] for name in wanted}
+    for part in bounded_slices(texts):
+        column = TextColumn(part)
+        for name in wanted:
+            pieces[name].append(compute_function(name)(column))
+    return {
+        name: pa.concat_arrays(piece) if piece else pa.array([], MEASURES[name].dtype) for name, piece in pieces.items()
+    }
+
+
+def _normalise_slice(texts: pa.Array, settings: TextSettings) -> pa.Table:
+    texts, detail = _readable(texts)
+    cleaned, undecodable = _clean(texts)
+    detail = _noted(detail, undecodable, "undecodable characters")
+    detail = _noted(detail, pc.equal(pc.fill_null(cleaned, ""), ""), "no text")
+    cleaned = pc.if_else(pc.is_null(detail), cleaned, pa.scalar(None, pa.string()))
+    if settings.simplify:
+        from filters.zh import simplify
+
+        cleaned = simplify(cleaned)
+    if settings.contacts != "keep":
+        from filters.contacts import mask_contacts
+
+        cleaned, has_contact = mask_contacts(cleaned)
+        if settings.contacts == "drop":
+            detail = _noted(detail, has_contact, "contact")
+    if settings.names is not None:
+        from filters.names import mask_names
+
+        cleaned = mask_names(cleaned, settings.names)
+    reason = pc.if_else(pc.is_null(detail), pa.scalar(None, pa.string()), "bad_text")
+    return pa.table([cleaned, reason, detail], schema=NORMALISED)
+
+
+def _readable(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Texts that are valid UTF-8 and not over-long, others null, with the reason."""
+    detail = pa.nulls(len(texts), pa.string())
+    try:
+        valid = texts.cast(pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        valid = pa.array([_decoded(value) for value in texts.cast(pa.binary()).to_pylist()], pa.string())
+        detail = _noted(detail, pc.and_(pc.is_valid(texts), pc.is_null(valid)), "invalid UTF-8")
+    lengths = pc.fill_null(pc.utf8_length(valid), 0)
+    over = pc.greater(lengths, MAX_CHARS)
+    if pc.any(over).as_py():
+        said = pc.binary_join_element_wise("length", lengths.cast(pa.string()), " ")
+        detail = pc.if_else(over, said, detail)
+        valid = pc.if_else(over, pa.scalar(None, pa.string()), valid)
+    return valid, detail
+
+
+def _decoded(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _clean(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Texts without odd characters, and whether each holds U+FFFD. Only rows that need it are touched."""
+    column = TextColumn(texts)
+    slow = column.rows_with(column.kinds & (AMPERSAND | COMPOSES) != 0)
+    if len(slow):
+        texts = replaced(texts, slow, _recomposed(texts.take(pa.array(slow))))
+        column = TextColumn(texts)
+    surplus = _surplus_spaces(column.codes, column.starts) | _final_spaces(column.codes, column.starts)
+    odd = column.rows_with((column.kinds & MAPPED != 0) | surplus)
+    if len(odd):
+        texts = replaced(texts, odd, _mapped(texts.take(pa.array(odd))))
+    undecodable = np.zeros(len(texts), dtype=np.bool_)
+    undecodable[column.rows_with(column.kinds & UNDECODABLE != 0)] = True
+    return texts, pa.array(undecodable)
+
+
+def _recomposed(texts: pa.Array) -> pa.Array:
+    """Entities unescaped (twice: pages escape what was escaped), then NFC with few marks on one character."""
+    unescaped = pa.array([html.unescape(html.unescape(text)) for text in texts.to_pylist()], pa.string())
+    marked = [unicodedata.normalize("NFC", text) for text in _mapped(unescaped).to_pylist()]
+    return pa.array([_SURPLUS_MARKS.sub(r"\1", text) for text in marked], pa.string())
+
+
+def _mapped(texts: pa.Array) -> pa.Array:
+    """Every character as `character_mapping` stores it, runs of spaces as one, none at the ends."""
+    column = TextColumn(texts)
+    codes, starts = character_mapping()[column.codes], column.starts
+    codes, starts = _kept(codes, starts, codes != DELETED)
+    codes, starts = _kept(codes, starts, ~_surplus_spaces(codes, starts))
+    codes, starts = _kept(codes, starts, ~_final_spaces(codes, starts))
+    return texts_of(codes, starts)
+
+
+def _kept(codes: Codes, starts: Counts, keep: Bools) -> tuple[Codes, Counts]:
+    return codes[keep], np.concatenate([[0], np.cumsum(keep, dtype=np.int64)])[starts]
+
+
+def _surplus_spaces(codes: Codes, starts: Counts) -> Bools:
+    """Spaces that begin a text or follow a space."""
+    is_space = codes == 0x20
+    surplus = np.zeros_like(is_space)
+    surplus[1:] = is_space[:-1]
+    surplus[starts[:-1][np.diff(starts) > 0]] = True
+    return np.asarray(surplus & is_space)
+
+
+def _final_spaces(codes: Codes, starts: Counts) -> Bools:
+    final = np.zeros(len(codes), dtype=np.bool_)
+    final[starts[1:][np.diff(starts) > 0] - 1] = True
+    return np.asarray(final & (codes == 0x20))
+
+
+def _noted(detail: pa.Array, where: pa.Array, words: str) -> pa.Array:
+    """`words` where a text has no fault noted yet."""
+    return pc.if_else(pc.and_(pc.fill_null(where, False), pc.is_null(detail)), words, detail)

@@ -1,0 +1,61 @@
+"""Measures of one text: how much of it is Chinese, and whether it is a file's name or an address."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.characters import DIGIT, HAN, SPACE, SPECIAL, Counts, TextColumn
+
+_IMAGE_EXTENSION = r"\.(jpe?g|jfif|png|gif|bmp|webp|tiff?|heic|avif|svg|psd|ico)$"
+# What cameras, phones and editors call a picture, with nothing but numbers and dates behind it.
+_CAMERA_NAME = (
+    r"^(img|image|images|dsc[nf]?|dcim|pict?|photo|mvimg|pxl|wx_camera|mmexport|screen ?shot|snipaste|untitled"
+    r"|qq图片|qq截图|微信图片|微信截图|屏幕快照|屏幕截图|未命名|未标题-?|无标题|新建位图图像)"
+    r"[-_ .:0-9at年月日上下午()（）]*$"
+    r"|^(截屏|截图|图片|图像|照片|图|p|pic)[-_ (（]*[0-9][-_ .0-9()（）]*$"
+)
+_BARE_NUMBER = r"^[-_ .()0-9]*[0-9][-_ .()0-9]*$"
+_DIGEST = r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,})([-_][0-9]+)?$"
+_SNAKE_CASE = r"^[a-z0-9]+([-]?[a-z0-9]+)*(_[-a-z0-9]+)+$"
+_FILENAME = "|".join(f"({part})" for part in (_IMAGE_EXTENSION, _CAMERA_NAME, _BARE_NUMBER, _DIGEST, _SNAKE_CASE))
+
+_ADDRESS = (
+    r"^((https?:)?//|www\.)[^\s]+$"
+    r"|^([-a-z0-9]+\.)+(com|cn|net|org|gov|edu|info|cc|tv|top|xyz|vip|io|hk|tw)(:[0-9]+)?(/[^\s]*)?$"
+)
+
+
+def zh_chars(column: TextColumn) -> pa.Array:
+    return column.column(column.count(HAN), pa.int32())
+
+
+def zh_ratio(column: TextColumn) -> pa.Array:
+    return _share(column, HAN)
+
+
+def text_len(column: TextColumn) -> pa.Array:
+    return column.column(column.lengths, pa.int32())
+
+
+def special_ratio(column: TextColumn) -> pa.Array:
+    return _share(column, SPECIAL)
+
+
+def digit_ratio(column: TextColumn) -> pa.Array:
+    return _share(column, DIGIT)
+
+
+def is_filename(column: TextColumn) -> pa.Array:
+    """True for names of image files, of cameras' pictures, bare numbers, digests and snake_case words."""
+    return pc.match_substring_regex(column.texts, _FILENAME, ignore_case=True)
+
+
+def is_url(column: TextColumn) -> pa.Array:
+    """True where the text is one address and nothing else."""
+    return pc.match_substring_regex(column.texts, _ADDRESS, ignore_case=True)
+
+
+def _share(column: TextColumn, kind: int) -> pa.Array:
+    """Of all characters but spaces; 0.0 where there are none."""
+    others: Counts = column.lengths - column.count(SPACE)
+    return column.column(column.count(kind) / np.maximum(others, 1), pa.float64())

@@ -1,0 +1,51 @@
+"""Traditional Chinese written in Simplified characters, by OpenCC, where a text needs it."""
+
+import functools
+
+import numpy as np
+import pyarrow as pa
+
+from filters.characters import Bools, TextColumn, replaced
+
+_NUM_CODES = 0x110000
+# Blocks with characters that OpenCC's t2s dictionary knows.
+_BLOCKS = ((0x2E80, 0x3100), (0x3400, 0xA000), (0xF900, 0xFB00), (0x20000, 0x32400))
+
+
+def simplify(texts: pa.Array) -> pa.Array:
+    """The texts with phrases and characters as OpenCC's `t2s` gives them. Texts hold no line breaks.
+
+    A text without any Traditional character is Simplified already and stays as it is:
+    `t2s` alone would harm some (打坏 becomes 打坯).
+    """
+    column = TextColumn(texts)
+    rows = column.rows_with(traditional_characters()[column.codes])
+    if not len(rows):
+        return texts
+    before = texts.take(pa.array(rows)).to_pylist()
+    return replaced(texts, rows, pa.array(_convert(before), pa.string()))
+
+
+@functools.cache
+def traditional_characters() -> Bools:
+    """For every code point, whether OpenCC writes it otherwise where it stands alone."""
+    changed = np.zeros(_NUM_CODES, dtype=np.bool_)
+    characters = [chr(code) for first, end in _BLOCKS for code in range(first, end)]
+    for before, after in zip(characters, _convert(characters), strict=True):
+        changed[ord(before)] = before != after
+    changed.setflags(write=False)
+    return changed
+
+
+def _convert(texts: list[str]) -> list[str]:
+    """All in one call: no phrase of the dictionary crosses a line break."""
+    converter = _opencc()
+    converted: list[str] = converter.convert("\n".join(texts)).split("\n")
+    return converted
+
+
+@functools.cache
+def _opencc():  # type: ignore[no-untyped-def]  # opencc carries no types
+    import opencc
+
+    return opencc.OpenCC("t2s")

@@ -1,0 +1,22 @@
+"""What `curate demo` adds to a run: the site, served for as long as the run lasts, and where the scorer lies."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipelines.demo.site import build_site, serve
+
+SCORER = Path(__file__).parent / "scorer"
+
+
+def demo_overrides() -> list[str]:
+    """What the shipped recipe cannot know: the folder of the installed scorer."""
+    return [f"score.model=local-dir:{SCORER}"]
+
+
+@contextmanager
+def serving_demo_site(log: Path | None = None) -> Iterator[str]:
+    """The demo's site on loopback; gives its origin."""
+    with TemporaryDirectory(prefix="curate-demo-") as folder, serve(build_site(Path(folder)), log=log) as site:
+        yield site.origin

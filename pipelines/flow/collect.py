@@ -1,0 +1,132 @@
+"""Collect: read the source and make one candidate row per (image URL, text), with its text measures."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crawler.input_files import open_stream
+from crawler.settings import product_token
+from crawler.sources import CrawlSource, TableSource, WarcSource
+from crawler.tables import plan_table, read_table_slice
+from crawler.urls import canonical_urls, uids
+from crawler.warc import WarcSlice, read_warc, warc_slices
+from filters.measures import MEASURES, code_version, measures_of
+from filters.text import normalise, text_measures
+from pipelines.flow.narrow import mark_skipped, only_taken
+from pipelines.flow.rows import count_reasons
+from pipelines.tasks import Batch, Flow, Job, Outcome, tasks_of
+from shards.schema import RAW_CANDIDATE
+from shards.tables import TableWriter
+
+_VERSION = 1
+_ROW_GROUP = 131_072
+_MARK_BYTES = 65_536
+
+
+def steps(flow: Flow) -> Iterator[Batch]:
+    """One part per slice of the source: a run of a table's rows, a WARC file, or a crawled part."""
+    source = flow.recipe.source
+    if isinstance(source, CrawlSource):
+        inputs: list[dict[str, Any]] = [{"crawl": ref} for ref in flow.refs("crawl")]
+        keys: list[object] = [task.fingerprint for task in flow.tasks("crawl")]
+    else:
+        slices = source_slices(source)
+        inputs = [{"slice": piece} for piece in slices]
+        keys = [_slice_key(piece) for piece in slices]
+    names = text_measure_names(flow.plan.measures)
+    settings = [flow.recipe.text.model_dump(), [code_version(name) for name in names]]
+    yield tasks_of("collect", _VERSION, settings, inputs, keys)
+
+
+def source_slices(source: TableSource | WarcSource) -> list[Any]:
+    """The source cut into parts, checked file by file. Raises `BadInputError` for files that cannot be read."""
+    return list(plan_table(source)) if isinstance(source, TableSource) else list(warc_slices(source.paths))
+
+
+def _slice_key(piece: Any) -> list[object]:
+    """What a slice reads: its place in the file, and the file by name, size, head and tail; not where it lies."""
+    fields = {name: value for name, value in asdict(piece).items() if name != "path"}
+    return [fields, _content_mark(piece.path)]
+
+
+def _content_mark(path: str) -> str:
+    """A digest of a file's size, head and tail: it tells a changed file without reading all of it."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open_stream(path, None) as stream:
+        size = stream.size()
+        digest.update(str(size).encode())
+        digest.update(stream.read(min(size, _MARK_BYTES)))
+        stream.seek(max(0, size - _MARK_BYTES))
+        digest.update(stream.read(_MARK_BYTES))
+    return digest.hexdigest()
+
+
+def text_measure_names(measures: tuple[str, ...]) -> list[str]:
+    return measures_of(measures, "collect", "text")
+
+
+def candidate_schema(measures: tuple[str, ...]) -> pa.Schema:
+    """Columns of a collect part: the raw candidate's, its identity, and one per text measure."""
+    identity = [("uid", pa.string()), ("canonical_url", pa.string()), ("host", pa.string())]
+    measured = [(name, MEASURES[name].dtype) for name in text_measure_names(measures)]
+    return pa.schema([*identity, *[(field.name, field.type) for field in RAW_CANDIDATE], *measured])
+
+
+def collect(job: Job) -> Outcome:
+    """Stream one slice into a part of candidates."""
+    schema = candidate_schema(job.plan.measures)
+    counts: dict[str, int] = {}
+    place = 0
+    with TableWriter(job.attempt.path("rows", "parquet"), schema) as writer:
+        for batch in _raw_batches(job):
+            raw = pa.Table.from_batches([batch])
+            raw = mark_skipped(only_taken(raw, job.rows, place), job.rows, place)
+            place += batch.num_rows
+            candidates = candidates_of(raw, job)
+            writer.write(candidates, _ROW_GROUP)
+            count_reasons(counts, candidates)
+    return Outcome(writer.num_rows, counts)
+
+
+def _raw_batches(job: Job) -> Iterator[pa.RecordBatch]:
+    source = job.recipe.source
+    if isinstance(source, TableSource):
+        return read_table_slice(job.task.inputs["slice"], source)
+    agent = product_token(job.recipe.crawler.user_agent or "")
+    if isinstance(source, WarcSource):
+        return read_warc(job.task.inputs["slice"], agent, source.max_page_bytes)
+    path = job.path("crawl", "warc")
+    piece = WarcSlice(str(path), f"crawl-{job.task.index:06d}.warc.gz", path.stat().st_size)
+    return read_warc(piece, agent, source.max_page_bytes, source="crawl")
+
+
+def candidates_of(raw: pa.Table, job: Job) -> pa.Table:
+    """Raw candidates with canonical URLs, uids, normalised texts and text measures."""
+    urls = canonical_urls(raw["url"])
+    texts = normalise(raw["text"], job.recipe.text)
+    has_url = pc.is_valid(raw["url"])
+    url_reason = pc.if_else(has_url, urls["drop_reason"], None)
+    # A row without a URL is a sample of its own, named by where it stood; so is a URL that cannot be read.
+    identity = pc.coalesce(pc.if_else(pc.is_null(url_reason), urls["canonical_url"], None), raw["url"], raw["origin"])
+    measured = text_measures(texts["text"], text_measure_names(job.plan.measures))
+    columns = {
+        **{name: raw[name] for name in raw.column_names},
+        "uid": uids(identity),
+        "canonical_url": pc.if_else(pc.is_null(url_reason), urls["canonical_url"], None),
+        "host": urls["host"],
+        "text": texts["text"],
+        "drop_reason": pc.coalesce(raw["drop_reason"], url_reason, texts["drop_reason"]),
+        "detail": _first_detail(raw, url_reason, texts),
+        **measured,
+    }
+    return pa.table(columns)
+
+
+def _first_detail(raw: pa.Table, url_reason: pa.Array, texts: pa.Table) -> pa.Array:
+    """The detail that goes with the first of the three reasons."""
+    of_text = pc.if_else(pc.is_null(url_reason), texts["detail"], None)
+    return pc.if_else(pc.is_null(raw["drop_reason"]), of_text, raw["detail"])

@@ -1,0 +1,81 @@
+"""Score: the similarity of each standing text with its image, by the recipe's model, part by part."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.clip import Scorer, load_scorer
+from filters.clip_settings import ScoreSettings
+from filters.clip_weights import score_identity
+from pipelines.flow.narrow import mark_skipped, only_taken
+from pipelines.flow.rows import count_reasons, put, relisted
+from pipelines.flow.stored import stored_images
+from pipelines.tasks import Batch, Flow, Job, Outcome, Task
+from shards.parts import fingerprint
+from shards.tables import read_rows, write_table
+
+_VERSION = 1
+_IMAGES_IN_MEMORY = 256
+
+
+def steps(flow: Flow) -> Iterator[Batch]:
+    """One part per dedup part, if any rule or measure asks for scores."""
+    settings = flow.recipe.score
+    if not flow.plan.scores or settings is None:
+        return
+    identity = score_identity(settings)
+    tasks = [
+        Task(
+            "score",
+            task.index,
+            fingerprint("score", _VERSION, identity, task.fingerprint),
+            {"dedup": task.ref, "fetched": task.inputs["fetched"]},
+            num_rows=task.num_rows,
+        )
+        for task in flow.tasks("dedup")
+    ]
+    yield Batch("score", tuple(tasks))
+
+
+def score(job: Job) -> Outcome:
+    """Add `clip_score` to each text that stands on a standing sample; the other texts' scores are null."""
+    table = mark_skipped(only_taken(read_rows(job.path("dedup")), job.rows), job.rows)
+    settings = job.recipe.score
+    if settings is None:
+        raise ValueError("a recipe without `score` has no score parts")
+    table = with_scores(table, job, _scorer(settings))
+    counts: dict[str, int] = {}
+    count_reasons(counts, table)
+    write_table(job.attempt.path("rows", "parquet"), table)
+    return Outcome(table.num_rows, counts)
+
+
+@lru_cache(maxsize=1)
+def _scorer(settings: ScoreSettings) -> Scorer:
+    """The model, loaded once a worker process."""
+    return load_scorer(settings)
+
+
+def with_scores(table: pa.Table, job: Job, scorer: Scorer) -> pa.Table:
+    """`texts` with the field `clip_score`, float64, rounded to 1e-4. The part's order fixes what shares a batch."""
+    rows = np.flatnonzero(pc.is_null(table["drop_reason"]).to_numpy(zero_copy_only=False))
+    texts = table["texts"].combine_chunks()
+    column = np.full(len(texts.values), np.nan)
+    for start in range(0, len(rows), _IMAGES_IN_MEMORY):
+        some = rows[start : start + _IMAGES_IN_MEMORY]
+        places = [_standing_places(texts, int(row)) for row in some]
+        wanted = [[texts.values.field("text")[place].as_py() for place in group] for group in places]
+        images = list(stored_images(table.take(pa.array(some)), job.path("fetched", "tar")))
+        for group, values in zip(places, scorer.score(images, wanted), strict=True):
+            column[group] = [np.nan if value is None else value for value in values]
+    return put(table, "texts", relisted(texts, "clip_score", pa.array(column, from_pandas=True)))
+
+
+def _standing_places(texts: pa.ListArray, row: int) -> list[int]:
+    """Places of a sample's standing texts among all texts of the part."""
+    start, stop = texts.offsets[row].as_py(), texts.offsets[row + 1].as_py()
+    reasons = texts.values.field("drop_reason")[start:stop]
+    return [start + int(place) for place in np.flatnonzero(pc.is_null(reasons).to_numpy(zero_copy_only=False))]

@@ -1,0 +1,129 @@
+"""One call of `curate run`: check, take the folder, run the flow, write down what happened, end with the funnel."""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crawler.sources import CrawlSource
+from pipelines.checks import checked_plan
+from pipelines.flow.collect import source_slices
+from pipelines.progress import Progress
+from pipelines.runner import Runner
+from pipelines.tasks import Context, Plan
+from pipelines.workers import Pool
+from shards.errors import DiskError, UsageError
+from shards.lease import Lease
+from shards.storage import disk_faults, open_run_folder, put_whole
+
+_RECIPE_FILE = "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended."""
+
+    run: Path
+    stats: dict[str, Any]
+    num_dead: int
+
+
+def run_recipe(
+    mapping: Mapping[str, Any], what: str, out: str, open_pool: Callable[[], Pool], progress: Progress
+) -> RunResult:
+    """Run or resume a recipe in the folder `out`. Raises errors of `shards.errors`; KeyboardInterrupt drains first."""
+    plan = checked_plan(mapping, what)
+    if not isinstance(plan.recipe.source, CrawlSource):
+        source_slices(plan.recipe.source)
+    run = open_run_folder(out)
+    _check_folder(run, plan)
+    _make_folder(run)
+    with Lease.take(run) as lease:
+        put_whole(run / _RECIPE_FILE, _recipe_text(plan).encode())
+        facts = _start_facts(plan)
+        put_whole(run / "run.json", _as_json(facts))
+        runner = _run(Context(run, plan, lease.token), open_pool, progress)
+        stats = json.loads((run / "release" / "stats.json").read_bytes())
+        facts |= {
+            "finished": time.time(),
+            "dead_rows": runner.num_dead,
+            "funnel": stats["drops"],
+            "kept": stats["kept"],
+        }
+        put_whole(run / "run.json", _as_json(facts))
+    return RunResult(run, stats, _count_dead(run))
+
+
+def _run(context: Context, open_pool: Callable[[], Pool], progress: Progress) -> Runner:
+    pool = open_pool()
+    runner = Runner(context, pool, progress)
+    try:
+        runner.run()
+    except KeyboardInterrupt:
+        progress.note("interrupted: parts in flight are finished and committed (again Ctrl-C: at once)")
+        runner.drain()
+        raise
+    finally:
+        pool.close()
+    return runner
+
+
+def _check_folder(run: Path, plan: Plan) -> None:
+    """The folder must be new, empty, or a run of the same source."""
+    if run.exists() and not run.is_dir():
+        raise UsageError(f"--out {run}: is a file; expected a folder, new or of an earlier run")
+    if not run.exists() or not any(run.iterdir()):
+        return
+    recipe = run / _RECIPE_FILE
+    if not recipe.is_file():
+        raise UsageError(f"--out {run}: is neither empty nor a run of curate; choose a new folder")
+    before = yaml.safe_load(recipe.read_text(encoding="utf-8"))["source"]
+    if before != json.loads(plan.recipe.source.model_dump_json()):
+        raise UsageError(
+            f"--out {run}: holds a run of another source; a changed `source:` needs a folder of its own "
+            "(new files under the same paths do not)"
+        )
+
+
+def _make_folder(run: Path) -> None:
+    try:
+        with disk_faults(run):
+            run.mkdir(parents=True, exist_ok=True)
+            probe = run / ".writable"
+            probe.touch()
+            probe.unlink()
+    except FileNotFoundError as error:
+        raise DiskError(f"--out {run}: cannot be made: {error.strerror}") from error
+
+
+def _recipe_text(plan: Plan) -> str:
+    """The recipe with every default written out."""
+    mapping = json.loads(plan.recipe.model_dump_json())
+    return str(yaml.safe_dump(mapping, allow_unicode=True, sort_keys=False, width=120))
+
+
+def _start_facts(plan: Plan) -> dict[str, Any]:
+    """Clocks and machine: they live here and in no released byte."""
+    packages = ("curate", "duckdb", "pyarrow", "pillow", "numpy", "ray", "scrapy", "aiohttp")
+    return {
+        "started": time.time(),
+        "host": platform.node(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+        "allow_private": plan.recipe.network.allow_private,
+    }
+
+
+def _as_json(facts: dict[str, Any]) -> bytes:
+    return json.dumps(facts, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def _count_dead(run: Path) -> int:
+    dead = run / "dead"
+    return sum(1 for path in dead.iterdir() if path.suffix == ".json") if dead.is_dir() else 0

@@ -1,0 +1,172 @@
+"""The runner: skip what is committed, keep a bounded number of parts in flight, retry, narrow, set aside, go on."""
+
+import json
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.attempts import perform, probe
+from pipelines.progress import Progress
+from pipelines.stages import NARROWS, STAGES
+from pipelines.tasks import Batch, Context, Flow, RowFilter, Task
+from pipelines.workers import Pool, WorkerDiedError
+from shards.catalog import PLAN_FILE
+from shards.errors import BadInputError, BrokenRunError, CurateError, DiskError, TryAgainError, UsageError
+from shards.storage import put_whole
+
+MAX_TRIES = 3
+MAX_POISON_ROWS = 100
+_POLL_S = 0.5
+_FINAL = (UsageError, BadInputError, DiskError, TryAgainError)
+"""Faults that another try cannot heal: they end the run, resumable."""
+
+
+@dataclass
+class _Running:
+    """A task in flight, and how often it was tried before."""
+
+    task: Task
+    tries: int
+
+
+@dataclass
+class Runner:
+    """Runs a flow to its end on a pool."""
+
+    context: Context
+    pool: Pool
+    progress: Progress
+    num_dead: int = 0
+    _running: dict[object, _Running] = field(default_factory=dict)
+    _planned: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+
+    def run(self) -> Flow:
+        """Every stage in turn; returns the finished flow. Raises the first fault that is not a part's own."""
+        flow = Flow(self.context)
+        for stage in STAGES:
+            for batch in stage.steps(flow):
+                self._planned[batch.step] = [
+                    *self._planned.get(batch.step, []),
+                    *((task.index, task.fingerprint) for task in batch.tasks),
+                ]
+                put_whole(self.context.run / PLAN_FILE, json.dumps(self._planned).encode())
+                self.progress.begin(stage.name, batch)
+                self._run_batch(batch)
+                flow.finish(batch)
+            self.progress.end(stage.name)
+        return flow
+
+    def drain(self) -> None:
+        """Let tasks in flight end and commit; start no more."""
+        while self._running:
+            for handle in self.pool.wait(list(self._running), _POLL_S):
+                running = self._running.pop(handle)
+                try:
+                    self.pool.result(handle)
+                except Exception as error:  # noqa: BLE001 - whatever it was, the part is redone on resume
+                    self.progress.note(f"{running.task.step} part {running.task.index} not finished: {error}")
+
+    def _run_batch(self, batch: Batch) -> None:
+        waiting = deque(_Running(task, 0) for task in batch.tasks if not self._is_done(task))
+        while waiting or self._running:
+            self._start_some(waiting)
+            for handle in self.pool.wait(list(self._running), _POLL_S):
+                running = self._running.pop(handle)
+                self._finish(handle, running, waiting)
+            self.progress.tick()
+        self.context.folder(batch.step).sweep()
+
+    def _is_done(self, task: Task) -> bool:
+        folder = self.context.folder(task.step)
+        if (task.index, task.fingerprint[:8]) not in self.progress.committed(folder):
+            return False
+        record = folder.record(task.index, task.fingerprint)
+        if folder.is_whole(record):
+            self.progress.skip(task, record)
+            return True
+        folder.forget(task.index, task.fingerprint)
+        return False
+
+    def _start_some(self, waiting: deque[_Running]) -> None:
+        """Fill the pool, at most one task of a lane at a time."""
+        busy = {running.task.lane for running in self._running.values()} - {None}
+        for _ in range(len(waiting)):
+            if len(self._running) >= self.pool.slots:
+                return
+            running = waiting.popleft()
+            if running.task.lane in busy:
+                waiting.append(running)
+                continue
+            if running.task.lane is not None:
+                busy.add(running.task.lane)
+            self._running[self.pool.start(perform, running.task, self.context)] = running
+
+    def _finish(self, handle: object, running: _Running, waiting: deque[_Running]) -> None:
+        try:
+            self.progress.done(running.task, self.pool.result(handle))
+        except _FINAL:
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place where a part's unforeseen fault is caught
+            running.tries += 1
+            self.progress.note(f"{running.task.step} part {running.task.index}, try {running.tries}: {error}")
+            if running.tries < MAX_TRIES:
+                waiting.appendleft(running)
+            else:
+                self._set_aside(running.task, error)
+
+    def _set_aside(self, task: Task, error: BaseException) -> None:
+        """Find the rows that fail whatever is tried, commit the part without them, keep them in `dead/`."""
+        if task.step not in NARROWS or task.num_rows is None:
+            raise BrokenRunError(f"{task.step} part {task.index} failed {MAX_TRIES} times: {error}") from error
+        faults: dict[int, tuple[str, str]] = {}
+        self._narrow(task, 0, task.num_rows, faults)
+        self.progress.note(f"{task.step} part {task.index}: {len(faults)} rows set aside in dead/")
+        reasons = {row: reason for row, (reason, _) in faults.items()}
+        record = self._call(perform, task, self.context, RowFilter(skip=reasons))
+        self._bury(task, faults)
+        self.progress.done(task, record)
+
+    def _narrow(self, task: Task, start: int, stop: int, faults: dict[int, tuple[str, str]]) -> None:
+        if start >= stop:
+            return
+        try:
+            self._call(probe, task, self.context, RowFilter(only=(start, stop)))
+        except _FINAL:
+            raise
+        except Exception as error:
+            if len(faults) >= MAX_POISON_ROWS:
+                raise BrokenRunError(
+                    f"{task.step} part {task.index}: more than {MAX_POISON_ROWS} rows fail, so the fault is not theirs"
+                ) from error
+            if stop - start == 1:
+                faults[start] = _story(error)
+                return
+            middle = (start + stop) // 2
+            self._narrow(task, start, middle, faults)
+            self._narrow(task, middle, stop, faults)
+
+    def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
+        handle = self.pool.start(function, *arguments)
+        while not self.pool.wait([handle], _POLL_S):
+            self.progress.tick()
+        return self.pool.result(handle)
+
+    def _bury(self, task: Task, faults: dict[int, tuple[str, str]]) -> None:
+        folder = self.context.run / "dead"
+        folder.mkdir(exist_ok=True)
+        for row, (_, story) in sorted(faults.items()):
+            grave = {"step": task.step, "part": task.index, "row": row, "fault": story}
+            name = f"{task.step}-{task.index:06d}-{row:08d}.json"
+            put_whole(folder / name, json.dumps(grave, ensure_ascii=False, indent=1).encode())
+        self.num_dead += len(faults)
+
+
+def _story(error: BaseException) -> tuple[str, str]:
+    """Drop reason and traceback of a row that is set aside."""
+    if isinstance(error, WorkerDiedError):
+        return "worker_oom", str(error)
+    if isinstance(error, CurateError):
+        return "bad_row", f"{type(error).__name__}: {error}"
+    return "bad_row", "".join(traceback.format_exception(error))

@@ -1,0 +1,59 @@
+"""The flow as one table: its stages in order, who plans them, and the work behind each step."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pipelines.flow import admit, collect, crawl, dedup, fetch, measure, release, score, select
+from pipelines.tasks import Batch, Flow, Work
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: `steps` plans its batches one by one, each after the one before is committed."""
+
+    name: str
+    kind: str
+    steps: Callable[[Flow], Iterator[Batch]]
+    does: str
+    resources: str
+
+
+STAGES = (
+    Stage("crawl", "rounds", crawl.steps, "fetches pages politely into WARC, round by round", "network"),
+    Stage("collect", "map", collect.steps, "one candidate row per (image URL, text)", "CPU"),
+    Stage("admit", "global", admit.steps, "merges candidates of one image into a sample", "CPU"),
+    Stage("fetch", "map", fetch.steps, "downloads each image, keeps a stored copy", "network, CPU"),
+    Stage("measure", "map", measure.steps, "image measures and hashes of the stored copies", "CPU"),
+    Stage("dedup", "global", dedup.steps, "groups of near-duplicates, and who stays", "CPU"),
+    Stage("score", "map", score.steps, "similarity of each text with its image", "GPU or CPU"),
+    Stage("select", "global", select.steps, "relative measures, last rules, caption", "CPU"),
+    Stage("release", "map", release.steps, "shards, manifest, report", "CPU"),
+)
+
+WORK: Mapping[str, Work] = {
+    "frontier": crawl.plan_round,
+    "crawl": crawl.crawl,
+    "collect": collect.collect,
+    "admit-shuffle": admit.shuffle,
+    "admit-count": admit.count,
+    "admit": admit.admit,
+    "fetch-lanes": fetch.deal_lanes,
+    "fetch": fetch.fetch,
+    "measure": measure.measure,
+    "dedup-groups": dedup.find_groups,
+    "dedup-stand": dedup.stand,
+    "dedup-rank": dedup.settle,
+    "dedup": dedup.finish,
+    "score": score.score,
+    "select-judge": select.judge,
+    "select-tally": select.tally,
+    "select-settle": select.settle,
+    "select-shuffle": select.shuffle,
+    "select": select.finish,
+    "select-order": select.order,
+    "release": release.write_release,
+}
+"""Step -> the function that makes one of its parts."""
+
+NARROWS = frozenset({"collect", "fetch", "measure", "score"})
+"""Steps whose failing parts are narrowed to the rows that do it."""

@@ -1,0 +1,168 @@
+"""`curate why`: the story of one sample or page, from the parts of the run it went through."""
+
+from pathlib import Path
+from typing import Any
+
+from crawler.urls import canonical_url
+from filters.rules import PlacedRule
+from pipelines.plan_file import read_plan
+from pipelines.tasks import Plan
+from shards.catalog import committed_files
+from shards.database import quoted, scratch_database
+from shards.errors import CurateError
+from shards.schema import STAGES, uid_of
+
+_FACTS = ("url", "page_url", "host", "source", "query", "strength", "category", "license", "num_pages")
+_HEX = frozenset("0123456789abcdef")
+
+
+class UnknownSampleError(CurateError):
+    """Neither a sample nor a page of the run."""
+
+
+def tell_story(run: Path, url_or_uid: str) -> str:
+    """What became of an image (by URL or uid) or a page (by URL), and why. Raises `UnknownSampleError`."""
+    plan = read_plan(run)
+    uid = url_or_uid if len(url_or_uid) == 32 and set(url_or_uid) <= _HEX else _uid(url_or_uid)
+    row = _find(run, "select", ("kept", "dropped"), "uid", uid)
+    if row is not None:
+        shard = _find(run, "release", ("manifest",), "uid", uid)
+        return "\n".join(_sample_story(row, plan, shard["shard"] if shard else None))
+    page = _find(run, "crawl", ("pages",), "url", canonical_url(url_or_uid) or url_or_uid)
+    if page is not None:
+        return "\n".join(_page_story(page))
+    for step, sentence in _UNFINISHED:
+        if _find(run, step, ("rows",), "uid", uid) is not None:
+            return f"{url_or_uid}\n  {sentence}; the run has not come to its end: `curate run` resumes it"
+    raise UnknownSampleError(f"{url_or_uid}: {_unknown(run)}")
+
+
+_UNFINISHED = (
+    ("measure", "was fetched and measured"),
+    ("fetch", "was fetched"),
+    ("admit", "is a sample"),
+    ("collect", "is a candidate"),
+)
+
+
+def _unknown(run: Path) -> str:
+    named = "page that the crawl visited" if committed_files(run, "crawl", "pages") else "row of the source"
+    return (
+        f"no {named} names this image, and no page has this URL: it is neither kept nor dropped. "
+        "URLs are compared in canonical form (without fragment); `curate sql` finds similar ones in `candidates`"
+    )
+
+
+def _uid(url: str) -> str:
+    return uid_of(canonical_url(url) or url)
+
+
+def _find(run: Path, step: str, roles: tuple[str, ...], column: str, value: str) -> dict[str, Any] | None:
+    paths = [path for role in roles for path in committed_files(run, step, role)]
+    if not paths:
+        return None
+    with scratch_database(run) as database:
+        query = f"SELECT * FROM read_parquet({quoted(paths)}, union_by_name = true) WHERE {column} = ? LIMIT 1"
+        found = database.execute(query, [value]).to_arrow_table()
+    rows: list[dict[str, Any]] = found.to_pylist() if found is not None else []
+    return rows[0] if rows else None
+
+
+def _sample_story(row: dict[str, Any], plan: Plan, shard: str | None) -> list[str]:
+    lines = [row["url"] or row["uid"], f"  uid         {row['uid']}"]
+    lines += [f"  {name:11} {row[name]}" for name in _FACTS if name != "url" and row.get(name) is not None]
+    lines += _verdict(row, plan, shard)
+    lines += _texts(row, plan)
+    lines += _group(row)
+    lines += _measures(row, plan)
+    return lines + _rules(row, plan)
+
+
+def _verdict(row: dict[str, Any], plan: Plan, shard: str | None) -> list[str]:
+    if row["status"] == "kept":
+        return [f"  kept        in shard {shard}" if shard else "  kept        (the release is not written yet)"]
+    reason = row["drop_reason"]
+    rule = _rule(plan, reason)
+    lines = [f"  dropped     at {row['dropped_at']}: {reason}" + (f", the rule `{rule.expression}`" if rule else "")]
+    if rule:
+        lines += [f"              {name} = {_shown(value)}" for name, value in _values(row, rule)]
+    if row["detail"]:
+        lines.append(f"  detail      {row['detail']}")
+    also = [name for name in row["failed_rules"] or [] if name != reason]
+    if also:
+        lines.append(f"  failed too  {', '.join(also)}")
+    return lines
+
+
+def _values(row: dict[str, Any], rule: PlacedRule) -> list[tuple[str, Any]]:
+    """What the rule looked at; for a text rule, of each text that it dropped."""
+    if rule.level == "sample":
+        return [(name, row.get(name)) for name in rule.columns]
+    fell = [text for text in row["texts"] or [] if text["drop_reason"] == rule.name]
+    return [
+        (f"{name} of {text['kind']} {_shown(text['text'])}", text.get(name, row.get(name)))
+        for text in fell
+        for name in rule.columns
+        if name != "text"
+    ]
+
+
+def _texts(row: dict[str, Any], plan: Plan) -> list[str]:
+    names = [name for name in plan.measures if row["texts"] and name in row["texts"][0]]
+    lines = []
+    for text in row["texts"] or []:
+        caption = row["status"] == "kept" and text["text"] == row["text"] and text["kind"] == row["text_kind"]
+        state = "caption" if caption else text["drop_reason"] or "stands"
+        values = ", ".join(f"{name} {_shown(text[name])}" for name in names if text[name] is not None)
+        lines.append(f"  text        {text['kind']}: {_shown(text['text'])} [{state}] {values}".rstrip())
+    return lines
+
+
+def _group(row: dict[str, Any]) -> list[str]:
+    if row.get("dup_of"):
+        return [f"  duplicate   of {row['dup_of']}, which stayed (group {row['dup_group']})"]
+    return [f"  group       {row['dup_group']}"] if row.get("dup_group") else []
+
+
+def _measures(row: dict[str, Any], plan: Plan) -> list[str]:
+    sizes = ("format", "bytes", "original_width", "original_height", "width", "height", "http_status", "sha256")
+    texts = set(row["texts"][0]) if row["texts"] else set()
+    names = [*sizes, *(name for name in plan.measures if name not in texts and name not in sizes)]
+    return [f"  {name:15} {_shown(row[name])}" for name in names if row.get(name) is not None]
+
+
+def _rules(row: dict[str, Any], plan: Plan) -> list[str]:
+    """Every rule in order of judgement, with what it said."""
+    lines = ["  rules"]
+    for rule in plan.rules:
+        failed = rule.name in (row["failed_rules"] or [])
+        before = row["dropped_at"] is None or _comes_before(rule, row["dropped_at"])
+        verdict = "failed" if failed else "passed" if before or rule.stage == row["dropped_at"] else "not reached"
+        lines.append(f"    {verdict:11} {rule.stage:8} {rule.name}: {rule.expression}")
+    return lines
+
+
+def _comes_before(rule: PlacedRule, stage: str) -> bool:
+    return STAGES.index(rule.stage) < STAGES.index(stage)
+
+
+def _rule(plan: Plan, name: str) -> PlacedRule | None:
+    return next((rule for rule in plan.rules if rule.name == name), None)
+
+
+def _shown(value: object) -> str:
+    """Texts in quotes with nothing in them that a terminal would obey."""
+    if isinstance(value, str):
+        return "'" + "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in value[:200]) + "'"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _page_story(page: dict[str, Any]) -> list[str]:
+    lines = [page["url"], f"  page        round {page['round']}, depth {page['depth']}, host {page['host']}"]
+    if page["drop_reason"]:
+        lines.append(
+            f"  not used    at crawl: {page['drop_reason']}" + (f" ({page['detail']})" if page["detail"] else "")
+        )
+    else:
+        lines.append(f"  fetched     status {page['status']}, {page['num_images']} images, {page['num_links']} links")
+    return lines

@@ -1,0 +1,80 @@
+"""DuckDB views over a run's folder: what analysts see as pages, candidates, samples, images, measures and scores."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from shards.database import quoted
+from shards.errors import UsageError
+from shards.parts import StepFolder
+
+PLAN_FILE = "parts.json"
+"""Which parts the latest recipe planned, step by step: the runner writes it, readers find current records by it."""
+
+VIEWS = {
+    "pages": ("crawl", "pages"),
+    "candidates": ("collect", "rows"),
+    "samples": ("admit", "rows"),
+    "images": ("fetch", "rows"),
+    "measures": ("measure", "rows"),
+    "scores": ("score", "rows"),
+}
+"""View -> the step and the role of the files it reads. `manifest` and `funnel` come beside them."""
+
+RELEASE_VIEWS = """-- Run in the release's folder: duckdb -init views.sql
+CREATE OR REPLACE VIEW manifest AS SELECT * FROM read_parquet('manifest/*.parquet', union_by_name = true);
+CREATE OR REPLACE VIEW funnel AS
+    SELECT coalesce(dropped_at, 'release') AS stage, coalesce(drop_reason, 'kept') AS reason, count(*) AS samples
+    FROM manifest GROUP BY ALL ORDER BY samples DESC, stage, reason;
+"""
+
+
+def planned_parts(run: Path) -> dict[str, list[tuple[int, str]]]:
+    """Step -> (index, fingerprint) of each part of the latest plan. Raises `UsageError` if this is no run."""
+    try:
+        steps: dict[str, list[list[Any]]] = json.loads((run / PLAN_FILE).read_bytes())
+    except FileNotFoundError:
+        raise UsageError(f"{run} is no run of curate: {PLAN_FILE} is not there") from None
+    return {step: [(int(index), str(mark)) for index, mark in parts] for step, parts in steps.items()}
+
+
+def committed_files(run: Path, step: str, role: str) -> list[Path]:
+    """Files of the latest plan's parts of one step that are committed and have a file of that role, by index."""
+    folder = StepFolder(run, step)
+    done = folder.committed()
+    parts = sorted(set(planned_parts(run).get(step, [])))
+    records = [folder.record(index, mark) for index, mark in parts if (index, mark[:8]) in done]
+    return [folder.path / file.name for record in records for file in record.files if file.role == role]
+
+
+def open_catalog(run: Path) -> duckdb.DuckDBPyConnection:
+    """A connection with a view for everything that the run has come to so far, and no way out of the run's folder."""
+    connection = duckdb.connect(":memory:")
+    for view, (step, role) in VIEWS.items():
+        _create_view(connection, view, committed_files(run, step, role))
+    release = committed_files(run, "release", "manifest")
+    _create_view(connection, "manifest", release)
+    if release:
+        connection.execute(_FUNNEL)
+    connection.execute(f"SET allowed_directories = ['{_escaped(run)}']")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+_FUNNEL = """
+    CREATE VIEW funnel AS
+    SELECT coalesce(dropped_at, 'release') AS stage, coalesce(drop_reason, 'kept') AS reason, count(*) AS samples
+    FROM manifest GROUP BY ALL ORDER BY samples DESC, stage, reason
+"""
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, view: str, files: list[Path]) -> None:
+    if files:
+        connection.execute(f"CREATE VIEW {view} AS SELECT * FROM read_parquet({quoted(files)}, union_by_name = true)")
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("'", "''")

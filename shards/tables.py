@@ -1,0 +1,115 @@
+"""Parquet as this house writes it: pinned options, a row group a slice, nothing of the machine or moment inside."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_PLAIN_COLUMNS = frozenset(
+    {
+        "uid",
+        "url",
+        "canonical_url",
+        "final_url",
+        "sha256",
+        "stored_sha256",
+        "text",
+        "origin",
+        "tar_offset",
+        "text_key",
+    }
+)
+"""Columns of nearly distinct values: a dictionary would only be built and thrown away."""
+
+ROW_GROUP_ROWS = 65_536
+
+
+class TableWriter:
+    """Streams tables of one schema into a Parquet file: zstd, page checksums, dictionaries only where they pay."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        encoded = [field.name for field in schema if field.name not in _PLAIN_COLUMNS]
+        self.schema = schema
+        self.num_rows = 0
+        self._writer = pq.ParquetWriter(
+            path,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=encoded,
+            write_page_checksum=True,
+            store_schema=True,
+        )
+
+    def write(self, table: pa.Table, row_group_rows: int = ROW_GROUP_ROWS) -> None:
+        """Append rows, cast to the file's schema."""
+        self._writer.write_table(fit(table, self.schema), row_group_size=max(1, row_group_rows))
+        self.num_rows += table.num_rows
+
+    def write_row_group(self, table: pa.Table) -> None:
+        """Append rows as exactly one row group, even if there are none."""
+        self.write(table, max(1, table.num_rows))
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def __enter__(self) -> "TableWriter":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write one table whole."""
+    with TableWriter(path, table.schema) as writer:
+        writer.write(table)
+
+
+def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with exactly the columns of `schema`, in its order; missing ones are null."""
+    columns = [
+        table.column(field.name).cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """All rows of one file; for files that are one part, never for a stage."""
+    with pq.ParquetFile(path, memory_map=True) as file:
+        return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
+
+
+def read_row_groups(path: Path, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+    """Some row groups of one file, in the order given."""
+    with pq.ParquetFile(path, memory_map=True) as file:
+        return file.read_row_groups(
+            list(groups), columns=list(columns) if columns is not None else None, use_threads=False
+        )
+
+
+def iter_batches(paths: Iterable[Path], columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Record batches of several files one after another, at most a row group in memory."""
+    for path in paths:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            yield from file.iter_batches(columns=list(columns) if columns is not None else None, use_threads=False)
+
+
+def read_slice(path: Path, rows: Sequence[int]) -> pa.Table:
+    """Some rows of one file by their sorted numbers, reading only the row groups that hold them."""
+    wanted = np.asarray(rows, np.int64)
+    tables = []
+    with pq.ParquetFile(path, memory_map=True) as file:
+        first = 0
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            inside = wanted[(wanted >= first) & (wanted < first + count)] - first
+            if len(inside):
+                tables.append(file.read_row_group(group, use_threads=False).take(pa.array(inside)))
+            first += count
+    return pa.concat_tables(tables)

@@ -1,0 +1,84 @@
+"""Which encoding a page is in."""
+
+from pathlib import Path
+
+import pytest
+
+from crawler.charset import codec_of, declared_codec, decode
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+CHINESE = "这是一张图片的说明文字，红烧肉和酸菜鱼的做法。" * 3
+TRADITIONAL = "這是一張圖片的說明文字，紅燒肉與酸菜魚的做法。" * 3
+
+
+@pytest.mark.parametrize(
+    ("html", "content_type", "codec", "text"),
+    [
+        (CHINESE.encode("gbk"), "text/html; charset=gb2312", "gb18030", CHINESE),
+        (CHINESE.encode("utf-8"), 'text/html; charset="UTF-8"', "utf-8", CHINESE),
+        (b"<meta charset=gb2312>" + CHINESE.encode("gbk"), "text/html", "gb18030", "<meta charset=gb2312>" + CHINESE),
+        (TRADITIONAL.encode("big5"), "text/html; charset=Big5", "big5hkscs", TRADITIONAL),
+        # The byte order mark beats the header, the header beats the page.
+        (b"\xef\xbb\xbf" + CHINESE.encode(), "text/html; charset=gbk", "utf-8", CHINESE),
+        (b"\xff\xfe" + CHINESE.encode("utf-16-le"), None, "utf-16-le", CHINESE),
+        (b"<meta charset=utf-8>" + CHINESE.encode("gbk"), "text/html; charset=gbk", "gb18030", None),
+        # A page that says UTF-16 in ASCII is not.
+        (b"<meta charset=utf-16>" + CHINESE.encode(), None, "utf-8", None),
+        # Lies: what cannot decode the page gives way to what can.
+        (CHINESE.encode(), "text/html; charset=gb2312", None, None),
+        (CHINESE.encode("gbk"), "text/html; charset=utf-8", "gb18030", CHINESE),
+        # Nothing declared.
+        (CHINESE.encode(), None, "utf-8", CHINESE),
+        (CHINESE.encode("gbk"), None, "gb18030", CHINESE),
+        (TRADITIONAL.encode("big5"), None, "big5hkscs", TRADITIONAL),
+        (b"", None, "utf-8", ""),
+        (CHINESE.encode(), "text/html; charset=nonsense", "utf-8", CHINESE),
+    ],
+)
+def test_the_encoding_is_found(html: bytes, content_type: str | None, codec: str | None, text: str | None) -> None:
+    decoded, used = decode(html, content_type)
+    assert codec is None or used == codec
+    assert text is None or decoded == text
+
+
+def test_undecodable_bytes_become_replacement_characters() -> None:
+    text, codec = decode(b"<meta charset=utf-8>\xff\xff\x80 ok", None)
+    assert codec in ("utf-8", "gb18030")
+    assert "�" in text
+    assert text.endswith("ok")
+
+
+@pytest.mark.parametrize(
+    ("label", "codec"),
+    [("GB2312", "gb18030"), ("x-gbk", "gb18030"), ("Big5-HKSCS", "big5hkscs"), ("latin1", "cp1252")]
+    + [("Shift_JIS", "cp932"), ("windows-1251", "cp1251"), ("rot13", None), ("", None), ("idna", None), ("zip", None)],
+)
+def test_labels_mean_what_the_encoding_standard_says(label: str, codec: str | None) -> None:
+    assert codec_of(label) == codec
+
+
+@pytest.mark.parametrize(
+    ("head", "codec"),
+    [
+        (b"<!-- <meta charset=big5> --><meta charset=gbk>", "gb18030"),
+        (b'<META HTTP-EQUIV="Content-Type" CONTENT="text/html; charset=gb2312">', "gb18030"),
+        (b'<?xml version="1.0" encoding="big5"?>', "big5hkscs"),
+        (b" " * 1024 + b"<meta charset=gbk>", None),
+        (b"<metadata charset=gbk>", None),
+        (b"<meta " + b"x" * 100_000, None),
+    ],
+)
+def test_only_a_declaration_in_the_first_bytes_counts(head: bytes, codec: str | None) -> None:
+    assert declared_codec(head) == codec
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="no shared test material beside the project")
+@pytest.mark.parametrize(
+    ("folder", "codec"), [("faq-gbk-declared-gb2312", "gb18030"), ("maintguide-big5", "big5hkscs")]
+)
+def test_real_pages_decode_without_a_bad_character(folder: str, codec: str) -> None:
+    pages = sorted((DATA / "encoding" / folder).glob("*.html"))
+    assert pages
+    for page in pages:
+        text, used = decode(page.read_bytes(), "text/html")
+        assert (used, text.count("�")) == (codec, 0), page.name

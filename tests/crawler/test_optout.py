@@ -1,0 +1,72 @@
+"""Opt-outs: agent-scoped headers, meta elements, TDM reservation and AI-preference lines."""
+
+import pytest
+
+from crawler.optout import PageDirectives, nofollow_of_headers, opt_out_of_headers, opt_out_of_meta
+
+
+@pytest.mark.parametrize(
+    ("headers", "opted_out"),
+    [
+        ([], False),
+        ([("X-Robots-Tag", "noai")], True),
+        ([("x-robots-tag", "NoImageAI, nofollow")], True),
+        ([("X-Robots-Tag", "noindex")], True),
+        ([("X-Robots-Tag", "none")], True),
+        ([("X-Robots-Tag", "all")], False),
+        ([("X-Robots-Tag", "nofollow, noarchive")], False),
+        ([("X-Robots-Tag", "googlebot: noindex")], False),
+        ([("X-Robots-Tag", "googlebot: nofollow, noai")], False),  # the name holds to the end
+        ([("X-Robots-Tag", "mybot: noai")], True),
+        ([("X-Robots-Tag", "MyBot/1.0: noai")], True),
+        ([("X-Robots-Tag", "googlebot: noindex, mybot: noai")], True),
+        ([("X-Robots-Tag", "mybot: nofollow, googlebot: noai")], False),
+        ([("X-Robots-Tag", "googlebot: noindex, *: noai")], True),
+        ([("X-Robots-Tag", "googlebot: noindex"), ("X-Robots-Tag", "noai")], True),
+        ([("X-Robots-Tag", "unavailable_after: Wed, 03 Dec 2025 13:09:53 GMT, noai")], True),
+        ([("X-Robots-Tag", "unavailable_after: 25 Jun 2030 15:00:00 PST")], False),
+        ([("X-Robots-Tag", "max-image-preview:large, noimageindex")], True),
+        ([("X-Robots-Tag", "")], False),
+        ([("TDM-Reservation", "1")], True),
+        ([("tdm-reservation", "0")], False),
+        ([("Content-Usage", "train-ai=n")], True),
+        ([("Content-Usage", "train-ai=y, search=n")], False),
+        ([("Content-Usage", "train-genai = n")], True),
+        ([("Content-Signal", "ai-train=no")], True),
+        ([("Content-Type", "noai")], False),
+    ],
+)
+def test_headers(headers: list[tuple[str, str]], opted_out: bool) -> None:
+    assert (opt_out_of_headers(headers, "mybot") is not None) is opted_out
+
+
+def test_the_detail_is_the_header_that_decided_and_is_bounded() -> None:
+    headers = [("Server", "x"), ("X-Robots-Tag", "nofollow"), ("X-Robots-Tag", "noai, " + "x" * 100_000)]
+    detail = opt_out_of_headers(headers, "mybot")
+    assert detail is not None
+    assert detail.startswith("x-robots-tag: noai")
+    assert len(detail) == 200
+
+
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        ([], PageDirectives(None, False)),
+        ([("robots", "noai, noimageai")], PageDirectives("meta robots: noai, noimageai", False)),
+        ([("ROBOTS", " NOINDEX , NOFOLLOW ")], PageDirectives("meta robots: NOINDEX , NOFOLLOW", True)),
+        ([("googlebot", "noindex")], PageDirectives(None, False)),
+        ([("mybot", "noai")], PageDirectives("meta mybot: noai", False)),
+        ([("robots", "none")], PageDirectives("meta robots: none", True)),
+        ([("robots", "index,follow")], PageDirectives(None, False)),
+        ([("tdm-reservation", "1")], PageDirectives("meta tdm-reservation: 1", False)),
+        ([("tdm-reservation", "0")], PageDirectives(None, False)),
+        ([("description", "noai")], PageDirectives(None, False)),
+    ],
+)
+def test_meta_elements(elements: list[tuple[str, str]], expected: PageDirectives) -> None:
+    assert opt_out_of_meta(elements, "mybot") == expected
+
+
+def test_nofollow_of_headers_is_scoped_too() -> None:
+    assert nofollow_of_headers([("X-Robots-Tag", "nofollow")], "mybot")
+    assert not nofollow_of_headers([("X-Robots-Tag", "googlebot: nofollow")], "mybot")

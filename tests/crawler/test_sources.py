@@ -1,0 +1,66 @@
+"""What a recipe's `source:` may say."""
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from crawler.sources import LAYOUTS, Source, TableSource
+
+SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"kind": "table", "paths": ["a.csv"], "layout": "wukong"},
+        {"kind": "table", "paths": ["a.csv"], "columns": {"url": "u"}, "category": {"column": "c"}},
+        {"kind": "warc", "paths": ["a.warc.gz"]},
+        {"kind": "crawl", "seeds": ["https://example.cn/"], "rounds": 1},
+    ],
+)
+def test_sources_are_told_apart_by_kind(given: dict[str, object]) -> None:
+    assert SOURCE.validate_python(given).kind == given["kind"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"kind": "search", "queries": "q.txt"}, "kind"),
+        ({"kind": "table", "paths": ["a.csv"]}, "layout"),
+        ({"kind": "table", "paths": ["a.csv"], "layout": "wukong", "columns": {"url": "u"}}, "layout"),
+        ({"kind": "table", "paths": ["a.csv"], "layout": "wukung"}, "known: wukong"),
+        ({"kind": "table", "paths": [], "layout": "wukong"}, "paths"),
+        ({"kind": "table", "paths": ["a.csv"], "layout": "wukong", "strength": "medium"}, "strength"),
+        ({"kind": "crawl", "seeds": ["https://example.cn/"], "rounds": 0}, "rounds"),
+        ({"kind": "crawl", "seeds": ["https://example.cn/"], "max_depht": 1}, "max_depht"),
+        ({"kind": "crawl", "seeds": ["ftp://example.cn/"]}, "seeds"),
+    ],
+)
+def test_a_wrong_source_names_what_is_wrong(given: dict[str, object], expected: str) -> None:
+    with pytest.raises(ValidationError, match=expected):
+        SOURCE.validate_python(given)
+
+
+def test_layouts_fill_in_columns_kind_and_strength() -> None:
+    resolved = TableSource(kind="table", paths=["x"], layout="laion").resolved()
+    assert resolved.columns == {"url": "URL", "text": "TEXT"}
+    assert (resolved.kind, resolved.constants) == ("alt", {"source": "laion", "strength": "weak"})
+
+
+def test_what_the_recipe_says_overrides_the_layout() -> None:
+    source = TableSource.model_validate(
+        {
+            "kind": "table",
+            "paths": ["x"],
+            "layout": "wukong",
+            "text_kind": "alt",
+            "strength": {"column": "s"},
+            "license": "CC0",
+        }
+    )
+    resolved = source.resolved()
+    assert resolved.columns == {"url": "url", "text": "caption", "strength": "s"}
+    assert (resolved.kind, resolved.constants) == ("alt", {"source": "wukong", "license": "CC0"})
+
+
+def test_every_layout_has_a_text() -> None:
+    assert all(layout.columns.text for layout in LAYOUTS.values())

@@ -1,0 +1,361 @@
+"""One part of a crawl, against a real server that misbehaves."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler.crawl_archive import complete_bytes
+from crawler.frontier import first_round, lane_of
+from crawler.settings import CrawlerSettings, FetchSettings, NetworkSettings
+from crawler.sitemap import read_sitemap
+from crawler.sources import CrawlSource
+from crawler.spider import CrawlCounts, CrawlJob, crawl_part
+from crawler.warc import read_responses
+from shards.schema import REASONS
+from shards.tables import read_rows, write_table
+from tests.crawler.conftest import Request, Server, raw, serve
+
+AGENT = "mybot/1.0 (+https://example.org/bot)"
+PAGE = '<title>菜</title><a href="/next.html">下一页</a><img src="/a.jpg" alt="鱼">'.encode()
+HTML = "text/html; charset=utf-8"
+
+
+def job_of(folder: Path, server: Server, urls: list[str], **more: Any) -> CrawlJob:
+    """A job for pages of the server, quick and without delays unless told otherwise."""
+    write_table(folder / "frontier.parquet", first_round(urls, lanes=4))
+    crawler = {"user_agent": AGENT, "per_host": {"concurrency": 4, "delay_s": 0.0}, **more.pop("crawler", {})}
+    fetch = {"retries": 0, "connect_timeout_s": 2, "total_timeout_s": 5, **more.pop("fetch", {})}
+    source = {"kind": "crawl", "seeds": urls, "sitemaps": False, **more.pop("source", {})}
+    return CrawlJob(
+        frontier_path=folder / "frontier.parquet",
+        warc_path=folder / "part.warc.gz",
+        pages_path=folder / "pages.parquet",
+        links_path=folder / "links.parquet",
+        source=CrawlSource.model_validate(source),
+        crawler=CrawlerSettings.model_validate(crawler),
+        network=NetworkSettings(allow_private=[server.address]),
+        fetch=FetchSettings.model_validate(fetch),
+        **more,
+    )
+
+
+def crawl(job: CrawlJob) -> tuple[CrawlCounts, dict[str, dict[str, Any]]]:
+    """The counts, and the rows of pages by path."""
+    counts = crawl_part(job)
+    rows = read_rows(job.pages_path).to_pylist()
+    assert [row["url"] for row in rows] == sorted(row["url"] for row in rows)
+    assert all(row["drop_reason"] is None or row["drop_reason"] in REASONS for row in rows)
+    return counts, {"/" + row["url"].split("/", 3)[3]: row for row in rows}
+
+
+def links_of(job: CrawlJob) -> list[tuple[str, int]]:
+    return [("/" + row["url"].split("/", 3)[3], row["depth"]) for row in read_rows(job.links_path).to_pylist()]
+
+
+def test_each_page_ends_in_one_row_with_what_the_web_did(tmp_path: Path, server: Server, canary: Server) -> None:
+    server.pages = {
+        "/robots.txt": serve(b"User-agent: *\nDisallow: /secret\n"),
+        "/good.html": serve(PAGE, Content_Type=HTML),
+        "/gzip.html": serve(gzip.compress(PAGE), Content_Type=HTML, Content_Encoding="gzip"),
+        "/bomb.html": serve(gzip.compress(b"\0" * 3_000_000), Content_Type=HTML, Content_Encoding="gzip"),
+        "/gone.html": lambda request: request.answer(b"x", "410 Gone"),
+        "/empty.html": serve(b"", Content_Type=HTML),
+        "/doc.pdf.html": serve(b"%PDF", Content_Type="application/pdf"),
+        "/large.html": serve(b"x" * 1_000_001, Content_Type=HTML),
+        "/lie.html": raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 999999999999999\r\n\r\n"),
+        "/short.html": raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100\r\n\r\n<p>"),
+        "/reset.html": raw(b""),
+        "/noise.html": raw(b"\0\1\2\3 nothing like HTTP\r\n\r\n"),
+        "/hang.html": lambda request: time.sleep(8),
+        "/noai.html": serve(b"<meta name=robots content=noai>" + PAGE, Content_Type=HTML),
+        "/header.html": serve(PAGE, Content_Type=HTML, X_Robots_Tag="noimageai"),
+        "/hop.html": lambda request: request.answer(b"", "302 Found", {"Location": "/landed.html"}),
+        "/landed.html": serve(PAGE, Content_Type=HTML),
+        "/loop.html": lambda request: request.answer(b"", "302 Found", {"Location": "/loop2.html"}),
+        "/loop2.html": lambda request: request.answer(b"", "302 Found", {"Location": "/loop.html"}),
+        "/away.html": lambda request: request.answer(b"", "301 Moved", {"Location": canary.url("/x")}),
+        "/file.html": lambda request: request.answer(b"", "302 Found", {"Location": "file:///etc/passwd"}),
+        "/bad|path.html": serve(PAGE, Content_Type=HTML),
+    }
+    names = [name for name in server.pages if name not in ("/robots.txt", "/landed.html", "/loop2.html")]
+    urls = [server.url(name) for name in [*names, "/secret/x.html", "/none.html"]]
+    job = job_of(tmp_path, server, [*urls, canary.url("/")], source={"max_page_bytes": 1_000_000})
+    counts, rows = crawl(job)
+    ends = {path: (row["drop_reason"], row["status"]) for path, row in rows.items()}
+    assert ends == {
+        "/good.html": (None, 200),
+        "/gzip.html": (None, 200),
+        "/bomb.html": ("parse_error", 200),
+        "/gone.html": ("http_status", 410),
+        "/empty.html": ("empty_body", 200),
+        "/doc.pdf.html": ("unsupported_format", None),
+        "/large.html": ("too_large", None),
+        "/lie.html": ("too_large", None),
+        "/short.html": ("incomplete_body", None),
+        "/reset.html": ("connect_error", None),
+        "/noise.html": ("protocol_error", None),
+        "/hang.html": ("timeout", None),
+        "/noai.html": ("opt_out", 200),
+        "/header.html": ("opt_out", 200),
+        "/hop.html": (None, 200),
+        "/loop.html": ("too_many_redirects", 302),
+        "/away.html": (None, 301),
+        "/file.html": ("http_status", 302),
+        "/bad|path.html": (None, 200),
+        "/secret/x.html": ("robots_disallowed", None),
+        "/none.html": ("http_status", 404),
+        "/": ("robots_unreachable", None),
+    }
+    assert "127.0.0.9" in rows["/"]["detail"] and "may not be contacted" in rows["/"]["detail"]
+    assert canary.num_contacts == 0
+    assert server.asked("/secret/x.html") == 0
+    assert server.asked("/robots.txt") == 1
+    assert rows["/hop.html"]["final_url"] == server.url("/landed.html")
+    assert (rows["/good.html"]["num_links"], rows["/good.html"]["num_images"]) == (1, 1)
+    assert links_of(job) == [("/next.html", 1)]
+    assert counts.pages == len(rows)
+    assert sum(counts.reasons.values()) == sum(row["drop_reason"] is not None for row in rows.values())
+    assert {request.headers["user-agent"] for request in server.log} == {AGENT}
+    assert not any("cookie" in request.headers or "referer" in request.headers for request in server.log)
+
+
+def test_the_warc_holds_pages_as_served_at_the_offsets_of_the_table(tmp_path: Path, server: Server) -> None:
+    packed = gzip.compress(PAGE)
+    chunks = b"5\r\n" + packed[:5] + b"\r\n%x\r\n" % len(packed[5:]) + packed[5:] + b"\r\n0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    server.pages = {"/": raw(head + chunks)}
+    job = job_of(tmp_path, server, [server.url("/")])
+    _, rows = crawl(job)
+    page = next(read_responses(str(job.warc_path), 10_000, start=rows["/"]["warc_offset"]))
+    assert (page.url, page.status, page.body) == (server.url("/"), 200, packed)
+    from warcio.archiveiterator import ArchiveIterator
+
+    with job.warc_path.open("rb") as file:
+        kinds = []
+        for record in ArchiveIterator(file, check_digests="raise"):
+            kinds.append((record.rec_type, record.rec_headers.get_header("WARC-Target-URI")))
+            record.content_stream().read()
+    pairs = [(kind, server.url(path)) for path in ("/robots.txt", "/") for kind in ("response", "request")]
+    assert kinds == [("warcinfo", None), *pairs]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda request: request.answer(b"", "503 Busy"), "robots_unreachable"),
+        (lambda request: request.answer(b"", "429 Slow"), "robots_unreachable"),
+        (raw(b""), "robots_unreachable"),
+        (lambda request: request.answer(b"", "403 No"), None),
+        (lambda request: request.answer(b"", "302 Found", {"Location": "/robots2.txt"}), "robots_disallowed"),
+        (serve(gzip.compress(b"User-agent: *\nDisallow: /"), Content_Encoding="gzip"), "robots_disallowed"),
+        (serve(b"User-agent: *\nDisallow: /\n" + b"# x\n" * 200_000), "robots_disallowed"),
+        (serve(b"User-agent: *\nContent-Usage: train-ai=n\n"), "opt_out"),
+    ],
+)
+def test_robots_txt_decides_before_a_page_is_asked_for(
+    tmp_path: Path, server: Server, answer: Any, reason: str | None
+) -> None:
+    server.pages = {
+        "/robots.txt": answer,
+        "/robots2.txt": serve(b"User-agent: mybot\nDisallow: /"),
+        "/p.html": serve(PAGE, Content_Type=HTML),
+    }
+    _, rows = crawl(job_of(tmp_path, server, [server.url("/p.html")]))
+    assert rows["/p.html"]["drop_reason"] == reason
+    assert server.asked("/p.html") == (0 if reason else 1)
+
+
+def test_what_heals_is_tried_again(tmp_path: Path, server: Server) -> None:
+    def busy_at_first(request: Request) -> None:
+        if request.attempt == 1:
+            request.answer(b"busy", "503 Busy", {"Retry-After": "1"})
+        else:
+            request.answer(PAGE, headers={"Content-Type": HTML})
+
+    def reset_at_first(request: Request) -> None:
+        if request.attempt > 1:
+            request.answer(PAGE, headers={"Content-Type": HTML})
+
+    server.pages = {
+        "/busy.html": busy_at_first,
+        "/reset.html": reset_at_first,
+        "/later.html": lambda request: request.answer(b"", "503 Busy", {"Retry-After": "9999"}),
+    }
+    urls = [server.url(path) for path in server.pages]
+    _, rows = crawl(job_of(tmp_path, server, urls, fetch={"retries": 2}))
+    assert [(path, row["drop_reason"]) for path, row in rows.items()] == [
+        ("/busy.html", None),
+        ("/later.html", "http_status"),
+        ("/reset.html", None),
+    ]
+    first, second = (request.started for request in server.log if request.path == "/busy.html")
+    assert second - first >= 1.0
+    assert server.asked("/later.html") == 1
+
+
+def test_one_host_is_asked_no_faster_than_the_recipe_says(tmp_path: Path, server: Server) -> None:
+    urls = [server.url(f"/{number}.html") for number in range(5)]
+    server.pages = {f"/{number}.html": serve(PAGE, Content_Type=HTML) for number in range(5)}
+    crawl(job_of(tmp_path, server, urls, crawler={"per_host": {"concurrency": 1, "delay_s": 0.2}}))
+    starts = [request.started for request in server.log]
+    assert len(starts) == 6
+    assert all(later - sooner >= 0.19 for sooner, later in zip(starts[:-1], starts[1:], strict=True))
+    assert server.most_in_flight == 1
+
+
+def test_a_crawl_delay_is_obeyed_up_to_the_limit(tmp_path: Path, server: Server) -> None:
+    server.pages = {"/robots.txt": serve(b"User-agent: *\nCrawl-delay: 100\n")}
+    urls = [server.url(f"/{number}.html") for number in range(3)]
+    crawl(job_of(tmp_path, server, urls, crawler={"max_crawl_delay_s": 0.3}))
+    starts = [request.started for request in server.log]
+    assert all(later - sooner >= 0.29 for sooner, later in zip(starts[1:-1], starts[2:], strict=True))
+
+
+def test_sitemaps_of_seed_hosts_are_read_in_the_first_round(tmp_path: Path, server: Server) -> None:
+    inner = f"<urlset><url><loc>{server.url('/from-map.html?a=1&amp;b=2')}</loc></url>".encode()
+    server.pages = {
+        "/robots.txt": serve(f"Sitemap: {server.url('/maps.xml')}\nUser-agent: *\nDisallow: /closed\n".encode()),
+        "/maps.xml": serve(f"<sitemapindex><sitemap><loc>{server.url('/one.xml.gz')}</loc></sitemap>".encode()),
+        "/one.xml.gz": serve(gzip.compress(inner)),
+        "/": serve(PAGE, Content_Type=HTML),
+    }
+    job = job_of(tmp_path, server, [server.url("/")], source={"sitemaps": True})
+    crawl(job)
+    assert links_of(job) == [("/from-map.html?a=1&b=2", 1), ("/next.html", 1)]
+    assert server.asked("/sitemap.xml") == 1
+    later = job_of(tmp_path, server, [server.url("/")], source={"sitemaps": True}, round=1)
+    crawl(later)
+    assert links_of(later) == [("/next.html", 2)] or links_of(later) == [("/next.html", 1)]
+    assert server.asked("/maps.xml") == 1
+
+
+def test_only_the_lanes_own_hosts_are_asked(tmp_path: Path, server: Server) -> None:
+    server.pages = {"/": serve(PAGE, Content_Type=HTML)}
+    other = "http://other.test/"
+    mine = lane_of("127.0.0.1", 4)
+    assert mine != lane_of("other.test", 4), "choose another host name for this test"
+    counts, rows = crawl(job_of(tmp_path, server, [server.url("/"), other], lane=mine))
+    assert (list(rows), counts.pages) == (["/"], 1)
+
+
+def test_blocked_hosts_are_not_contacted(tmp_path: Path, server: Server) -> None:
+    (tmp_path / "blocked.txt").write_text("127.0.0.1\n")
+    _, rows = crawl(
+        job_of(tmp_path, server, [server.url("/")], crawler={"blocklist": [str(tmp_path / "blocked.txt")]})
+    )
+    assert rows["/"]["drop_reason"] == "robots_unreachable" or rows["/"]["drop_reason"] == "blocklisted"
+    assert server.num_contacts == 0
+
+
+def test_what_is_left_when_the_time_is_over_was_not_attempted(tmp_path: Path, server: Server) -> None:
+    urls = [server.url(f"/{number}.html") for number in range(20)]
+    job = job_of(tmp_path, server, urls, crawler={"per_host": {"concurrency": 1, "delay_s": 0.5}}, max_seconds=2.0)
+    counts, rows = crawl(job)
+    assert len(rows) == 20
+    assert set(counts.reasons) == {"http_status", "not_attempted"}
+    assert len(server.log) < 10
+
+
+def test_a_killed_part_repeats_at_most_what_was_in_flight(tmp_path: Path, server: Server) -> None:
+    num_pages = 30
+    server.pages = {f"/{number}.html": serve(PAGE, Content_Type=HTML) for number in range(num_pages)}
+    server.pages["/0.html"] = lambda request: request.answer(b"", "302 Found", {"Location": "/landed.html"})
+    server.pages["/landed.html"] = serve(PAGE, Content_Type=HTML)
+    urls = [server.url(f"/{number}.html") for number in range(num_pages)]
+    polite = {"per_host": {"concurrency": 2, "delay_s": 0.05}}
+    job = job_of(tmp_path, server, urls, crawler=polite)
+    program = (
+        "import sys; from crawler.spider import *; crawl_part(CrawlJob.model_validate_json(sys.argv[1]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    worker = subprocess.Popen([sys.executable, "-c", program, job.model_dump_json()], env=environment)
+    while len(server.log) < num_pages // 2:
+        time.sleep(0.02)
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    time.sleep(0.5)
+    num_before = len(server.log)
+    time.sleep(0.5)
+    assert len(server.log) == num_before, "the crawl outlived the worker that started it"
+    with job.warc_path.open("ab") as file:
+        file.write(gzip.compress(b"WARC/1.1\r\nWARC-Type: response\r\n")[:30])
+    counts, rows = crawl(job.model_copy(update={"resume_from": job.warc_path}))
+    assert [row["drop_reason"] for row in rows.values()] == [None] * num_pages
+    assert rows["/0.html"]["final_url"] == server.url("/landed.html")
+    assert counts.reused >= num_pages // 2 - 4
+    assert len(server.log) <= num_pages + 2 + 2
+    responses = [page.url for page in read_responses(str(job.warc_path), 0)]
+    assert len(responses) == len(set(responses)) == num_pages + 2
+    assert complete_bytes(job.warc_path) == job.warc_path.stat().st_size
+
+
+def test_a_part_that_is_done_can_be_resumed_without_a_request(tmp_path: Path, server: Server) -> None:
+    server.pages = {"/": serve(PAGE, Content_Type=HTML), "/reset.html": raw(b"")}
+    job = job_of(tmp_path, server, [server.url("/"), server.url("/reset.html"), server.url("/none.html")])
+    first = crawl(job)
+    num_requests = len(server.log)
+    again = job.model_copy(update={"resume_from": job.warc_path, "warc_path": tmp_path / "second.warc.gz"})
+    counts, rows = crawl(again)
+    assert len(server.log) == num_requests
+    assert rows == first[1]
+    assert (counts.requests, counts.reused) == (0, 3)
+    assert again.warc_path.read_bytes() == job.warc_path.read_bytes()
+
+
+def test_a_failing_child_is_our_error(tmp_path: Path, server: Server) -> None:
+    job = job_of(tmp_path, server, [server.url("/")])
+    job.frontier_path.write_bytes(b"nonsense")
+    with pytest.raises(RuntimeError, match="exit code"):
+        crawl_part(job)
+
+
+def test_a_slow_host_does_not_hold_up_another(tmp_path: Path, server: Server, canary: Server) -> None:
+    server.pages = {f"/{number}.html": lambda request: time.sleep(3) for number in range(4)}
+    canary.pages = {f"/{number}.html": serve(PAGE, Content_Type=HTML) for number in range(20)}
+    urls = [host.url(path) for host in (server, canary) for path in host.pages]
+    job = job_of(tmp_path, server, urls, fetch={"total_timeout_s": 4})
+    job = job.model_copy(update={"network": NetworkSettings(allow_private=[server.address, canary.address])})
+    started = time.monotonic()
+    done: list[float] = []
+    watcher = threading.Thread(target=lambda: _wait_for(canary, 21, done))
+    watcher.start()
+    crawl(job)
+    watcher.join()
+    assert done and done[0] - started < 3.5 + 2
+
+
+def _wait_for(server: Server, num_requests: int, done: list[float]) -> None:
+    for _ in range(1000):
+        if len(server.log) >= num_requests:
+            done.append(time.monotonic())
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"<urlset><url><loc> http://a/1 </loc></url></urlset>", (["http://a/1"], False)),
+        (b"<s:urlset><s:loc><![CDATA[http://a/1?x&y]]></s:loc>", (["http://a/1?x&y"], False)),
+        (b"<sitemapindex><loc>http://a/s.xml</loc>", (["http://a/s.xml"], True)),
+        (b"http://a/1\nhttp://a/2\nftp://a/3\n", (["http://a/1", "http://a/2"], False)),
+        (gzip.compress(b"<loc>http://a/1</loc>"), (["http://a/1"], False)),
+        (b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><loc>&e;</loc>', (["&e;"], False)),
+        (b"\x1f\x8bbroken", ([], False)),
+        (b"", ([], False)),
+    ],
+)
+def test_sitemaps_are_read_without_interpreting_them(body: bytes, expected: tuple[list[str], bool]) -> None:
+    assert read_sitemap(body, max_urls=10) == expected
+
+
+def test_a_sitemap_gives_no_more_urls_than_asked_for() -> None:
+    assert len(read_sitemap(b"<loc>http://a/1</loc>" * 100, max_urls=10)[0]) == 10

@@ -1,0 +1,276 @@
+"""URL lists in CSV, TSV, Parquet and JSON lines."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from crawler import csv_rows
+from crawler.sources import TableSource
+from crawler.tables import plan_table, read_table_slice
+from shards.errors import BadInputError, UsageError
+from shards.schema import RAW_CANDIDATE
+
+
+def source_of(*paths: Path | str, **more: Any) -> TableSource:
+    given = {"kind": "table", "paths": [str(path) for path in paths], "layout": "wukong", **more}
+    return TableSource.model_validate({key: value for key, value in given.items() if value is not None})
+
+
+def rows_of(source: TableSource) -> list[dict[str, Any]]:
+    batches = [batch for piece in plan_table(source) for batch in read_table_slice(piece, source)]
+    assert all(batch.schema == RAW_CANDIDATE for batch in batches)
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def short(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["origin"], row["url"], row["text"], row["drop_reason"], row["detail"]
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+CSV_CASES = [
+    pytest.param(b"url,caption\nhttp://a/1,x\n", [("t.csv:1", "http://a/1", "x", None, None)], id="plain"),
+    pytest.param(b"caption,url\r\nx,http://a/1\r\n", [("t.csv:1", "http://a/1", "x", None, None)], id="crlf"),
+    pytest.param(
+        "\ufeffurl,caption\nhttp://a/1,鱼\n".encode(), [("t.csv:1", "http://a/1", "鱼", None, None)], id="bom"
+    ),
+    pytest.param(
+        b'url,caption\n\nhttp://a/1,"a, ""b""\nc"\n', [("t.csv:1", "http://a/1", 'a, "b"\nc', None, None)], id="quotes"
+    ),
+    pytest.param(b"url,caption\nhttp://a/1,a\0b\n", [("t.csv:1", "http://a/1", "a\0b", None, None)], id="nul"),
+    pytest.param(b"url,caption\nhttp://a/1,", [("t.csv:1", "http://a/1", None, None, None)], id="no text"),
+    pytest.param(
+        b"url,caption\nhttp://a/1,x\nhttp://a/2\nhttp://a/3,y,z\nhttp://a/4,w\n",
+        [
+            ("t.csv:1", "http://a/1", "x", None, None),
+            ("t.csv:2", None, None, "bad_row", "1 fields, expected 2"),
+            ("t.csv:3", None, None, "bad_row", "3 fields, expected 2"),
+            ("t.csv:4", "http://a/4", "w", None, None),
+        ],
+        id="wrong number of fields",
+    ),
+    pytest.param(
+        b"url,caption\n,x\n  ,y\nhttp://a/\xff,z\nhttp://a/4,\xff\xfe\n",
+        [
+            ("t.csv:1", None, None, "bad_row", "no url"),
+            ("t.csv:2", None, None, "bad_row", "no url"),
+            ("t.csv:3", None, None, "bad_row", "the url is not UTF-8"),
+            ("t.csv:4", "http://a/4", None, "bad_text", "the text is not UTF-8"),
+        ],
+        id="bad url and bad text",
+    ),
+    pytest.param(
+        b'url,caption\nhttp://a/1,x\nhttp://a/2,"open\nhttp://a/3,y\n',
+        [
+            ("t.csv:1", "http://a/1", "x", None, None),
+            ("t.csv:2", None, None, "bad_row", "a quoted field without an end"),
+            ("t.csv:3", "http://a/3", "y", None, None),
+        ],
+        id="a quote that never ends",
+    ),
+    pytest.param(b"url,caption\n", [], id="header only"),
+    pytest.param(b"url,caption", [], id="header without an end"),
+]
+
+
+@pytest.mark.parametrize(("data", "expected"), CSV_CASES)
+def test_csv_rows_become_candidates(tmp_path: Path, data: bytes, expected: list[tuple[Any, ...]]) -> None:
+    assert [short(row) for row in rows_of(source_of(write(tmp_path / "t.csv", data)))] == expected
+
+
+@pytest.mark.parametrize(("data", "expected"), CSV_CASES)
+def test_the_bounded_reader_agrees_with_arrows(
+    tmp_path: Path, data: bytes, expected: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Any:
+        raise pa.ArrowInvalid("straddling object")
+
+    monkeypatch.setattr(csv_rows, "_fast_rows", refuse)
+    assert [short(row) for row in rows_of(source_of(write(tmp_path / "t.csv", data)))] == expected
+
+
+def test_a_column_of_a_mixed_table_is_found_in_tsv(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.tsv", b'id\ttxt\tu\tlic\n1\t"a\thttp://a/1\tCC0\n2\tb\thttp://a/2\t\n')
+    source = source_of(path, layout=None, columns={"url": "u", "text": "txt", "license": "lic"}, strength="strong")
+    rows = rows_of(source)
+    assert [(row["url"], row["text"], row["license"], row["strength"], row["source"]) for row in rows] == [
+        ("http://a/1", '"a', "CC0", "strong", "table"),
+        ("http://a/2", "b", None, "strong", "table"),
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_caption_of_ten_megabytes_is_a_bad_text(tmp_path: Path, suffix: str) -> None:
+    text = "字" * 10_000_000
+    line = f'url,caption\nhttp://a/1,"{text}"\nhttp://a/2,x\n'
+    if suffix == "jsonl":
+        objects = [{"url": "http://a/1", "caption": text}, {"url": "http://a/2", "caption": "x"}]
+        line = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in objects)
+    rows = rows_of(source_of(write(tmp_path / f"t.{suffix}", line.encode())))
+    assert [short(row) for row in rows] == [
+        (f"t.{suffix}:1", "http://a/1", None, "bad_text", "10000000 characters"),
+        (f"t.{suffix}:2", "http://a/2", "x", None, None),
+    ]
+
+
+@pytest.mark.parametrize(("length", "is_kept"), [(2**20, True), (2**20 + 1, False)])
+def test_the_longest_text_is_a_mebi_of_characters(tmp_path: Path, length: int, is_kept: bool) -> None:
+    table = pa.table({"url": ["http://a/1"], "caption": ["字" * length]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    (row,) = rows_of(source_of(tmp_path / "t.parquet"))
+    assert (row["text"] is not None, row["kind"] is not None) == (is_kept, is_kept)
+    assert row["drop_reason"] == (None if is_kept else "bad_text")
+
+
+JSON_LINES = [
+    (b'{"url": "http://a/1", "caption": "x"}', ("http://a/1", "x", None)),
+    (b'{"url": "http://a/1", "caption": null}', ("http://a/1", None, None)),
+    (b'{"url": "http://a/1"}', ("http://a/1", None, None)),
+    (b'{"url": null, "caption": "x"}', (None, None, "bad_row")),
+    (b'{"url": 7, "caption": "x"}', (None, None, "bad_row")),
+    (b'{"url": "http://a/1", "caption": ["x"]}', (None, None, "bad_row")),
+    (b'{"url": "http://a/1", "caption": "\xff"}', ("http://a/1", None, "bad_text")),
+    (b'{"url": "http://a/1", "caption": "\\ud800"}', ("http://a/1", None, "bad_text")),
+    (b'{"url": "http://a/1", "cap', (None, None, "bad_row")),
+    (b"[1, 2]", (None, None, "bad_row")),
+    (b"[" * 100_000, (None, None, "bad_row")),
+    (b"\0", (None, None, "bad_row")),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), JSON_LINES)
+def test_a_json_line_is_a_row_or_a_bad_row(
+    tmp_path: Path, line: bytes, expected: tuple[str | None, str | None, str | None]
+) -> None:
+    good = b'{"url": "http://a/0", "caption": "y"}'
+    data = b"\xef\xbb\xbf" + good + b"\r\n\n" + line + b"\r\n" + good
+    rows = rows_of(source_of(write(tmp_path / "t.jsonl", data)))
+    assert [row["origin"] for row in rows] == ["t.jsonl:1", "t.jsonl:3", "t.jsonl:4"]
+    assert (rows[1]["url"], rows[1]["text"], rows[1]["drop_reason"]) == expected
+    assert [rows[0]["drop_reason"], rows[2]["drop_reason"]] == [None, None]
+
+
+def test_json_slices_together_are_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.tables.SLICE_BYTES", 1000)
+    monkeypatch.setattr("crawler.json_rows._CHUNK", 512)
+    lines = [json.dumps({"url": f"http://a/{number}", "caption": "鱼" * (number % 50)}) for number in range(300)]
+    path = write(tmp_path / "t.jsonl", "\n".join(lines).encode())
+    source = source_of(path)
+    assert len(plan_table(source)) > 10
+    rows = rows_of(source)
+    assert [row["url"] for row in rows] == [f"http://a/{number}" for number in range(300)]
+    assert [row["origin"] for row in rows] == [f"t.jsonl:{number}" for number in range(1, 301)]
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.gz", "t.csv.zst", "t.jsonl.zst"])
+def test_compressed_text_files_are_read(tmp_path: Path, name: str) -> None:
+    text = b"url,caption\nhttp://a/1,x\n" if ".csv" in name else b'{"url": "http://a/1", "caption": "x"}\n'
+    packed = gzip.compress(text) if name.endswith("gz") else pa.compress(text, "zstd", asbytes=True)
+    assert [row["url"] for row in rows_of(source_of(write(tmp_path / name, packed)))] == ["http://a/1"]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()]
+)
+def test_parquet_columns_of_any_text_type_are_read(tmp_path: Path, kind: pa.DataType) -> None:
+    url = pa.array(["http://a/1", None, "http://a/3"], pa.string()).cast(kind)
+    pq.write_table(pa.table({"url": url, "caption": pa.array(["x", "y", None])}), tmp_path / "t.parquet")
+    assert [short(row) for row in rows_of(source_of(tmp_path / "t.parquet"))] == [
+        ("t.parquet:1", "http://a/1", "x", None, None),
+        ("t.parquet:2", None, None, "bad_row", "no url"),
+        ("t.parquet:3", "http://a/3", None, None, None),
+    ]
+
+
+def test_invalid_utf8_in_a_parquet_text_costs_the_text_only(tmp_path: Path) -> None:
+    table = pa.table({"url": [b"http://a/1", b"http://\xff/"], "caption": [b"\xff", b"x"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    reasons = [(row["url"], row["drop_reason"]) for row in rows_of(source_of(tmp_path / "t.parquet"))]
+    assert reasons == [("http://a/1", "bad_text"), (None, "bad_row")]
+
+
+def test_parquet_is_sliced_by_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.tables.SLICE_ROWS", 25)
+    urls = [f"http://a/{number}" for number in range(95)]
+    pq.write_table(pa.table({"url": urls, "caption": urls}), tmp_path / "t.parquet", row_group_size=10)
+    source = source_of(tmp_path / "t.parquet")
+    assert [(p.start, p.stop, p.first_row, p.num_rows) for p in plan_table(source)] == [
+        (0, 3, 1, 30),
+        (3, 6, 31, 30),
+        (6, 9, 61, 30),
+        (9, 10, 91, 5),
+    ]
+    assert [(row["url"], row["origin"]) for row in rows_of(source)] == [
+        (url, f"t.parquet:{number}") for number, url in enumerate(urls, 1)
+    ]
+
+
+def test_a_file_without_rows_yields_nothing(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"url": pa.array([], pa.string()), "caption": pa.array([], pa.string())}), tmp_path / "t.parquet")
+    write(tmp_path / "t.jsonl", b"\n\n")
+    assert rows_of(source_of(tmp_path / "t.parquet", tmp_path / "t.jsonl")) == []
+
+
+def parquet_bytes(tmp_path: Path, table: pa.Table) -> bytes:
+    pq.write_table(table, tmp_path / "good.parquet")
+    return (tmp_path / "good.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("t.csv", b"", "empty file"),
+        ("t.parquet", b"", "empty file"),
+        ("t.jsonl", b"", "empty file"),
+        ("t.csv", b"url,captoin\nx,y\n", "no column 'caption'.*nearest: captoin"),
+        ("t.csv", b"URL,caption\nx,y\n", "no column 'url'.*nearest: URL"),
+        ("t.csv", b"a,b\nx,y\n", "it has: a, b"),
+        ("t.csv", b"url,caption,url\nx,y,z\n", "2 columns called 'url'"),
+        ("t.csv", b"\n\n", "no CSV header"),
+        ("t.jsonl", b'{"link": "x"}\n', "no column 'url'"),
+        ("t.jsonl", b"url,caption\nx,y\n", "none of its first 2 lines is a JSON object"),
+        ("t.parquet", b"url,caption\nx,y\n", "not a Parquet file"),
+        ("t.parquet", b"PAR1" + b"\0" * 100, "not a Parquet file, or cut short"),
+        ("t.xlsx", b"x", "unknown kind of file"),
+        ("t.parquet.gz", b"x", "unknown kind of file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_before_anything_runs(
+    tmp_path: Path, name: str, data: bytes, expected: str
+) -> None:
+    with pytest.raises(BadInputError, match=expected):
+        plan_table(source_of(write(tmp_path / name, data)))
+
+
+def test_a_parquet_that_was_cut_short_or_holds_numbers_is_refused(tmp_path: Path) -> None:
+    whole = parquet_bytes(tmp_path, pa.table({"url": ["http://a/1"] * 100, "caption": ["x"] * 100}))
+    with pytest.raises(BadInputError, match="cut short"):
+        plan_table(source_of(write(tmp_path / "t.parquet", whole[: len(whole) // 2])))
+    numbers = parquet_bytes(tmp_path, pa.table({"url": [1.0, float("nan")], "caption": ["x", "y"]}))
+    with pytest.raises(BadInputError, match="column 'url' is double; expected text"):
+        plan_table(source_of(write(tmp_path / "t.parquet", numbers)))
+
+
+def test_missing_files_and_globs_without_a_match_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="no such file"):
+        plan_table(source_of(tmp_path / "none.csv"))
+    with pytest.raises(UsageError, match="no file fits"):
+        plan_table(source_of(tmp_path / "*.csv"))
+    with pytest.raises(BadInputError, match="is a folder"):
+        plan_table(source_of(tmp_path))
+
+
+def test_files_of_one_name_are_told_apart_and_none_is_read_twice(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "t.csv", b"url,caption\nhttp://a/1,x\n")
+    rows = rows_of(source_of(tmp_path / "*" / "t.csv", tmp_path / "one" / "t.csv"))
+    assert [row["origin"] for row in rows] == ["one/t.csv:1", "two/t.csv:1"]

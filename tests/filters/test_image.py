@@ -1,0 +1,116 @@
+"""Measures of originals and of the pixels of stored copies."""
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from filters.image import Pixels, Rgb, fetched_measures, image_measures
+from filters.measures import MEASURES, measures_of
+
+PIXEL_MEASURES = [name for name in measures_of(MEASURES, "measure", "image") if name != "phash"]
+
+
+def flat(height: int, width: int, colour: tuple[int, int, int]) -> Rgb:
+    return np.full((height, width, 3), colour, dtype=np.uint8)
+
+
+def chequered(height: int, width: int) -> Rgb:
+    board = (np.indices((height, width)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    return np.repeat(board[..., None], 3, axis=2)
+
+
+def padded(image: Rgb, top: int, bottom: int, left: int, right: int, level: int = 255) -> Rgb:
+    return np.pad(image, ((top, bottom), (left, right), (0, 0)), constant_values=level)
+
+
+NOISE = np.random.default_rng(7).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+LEVELS = np.repeat(np.tile(np.arange(256, dtype=np.uint8), (4, 1))[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "expected"),
+    [
+        ("sharpness", flat(9, 9, (7, 8, 9)), 0.0),
+        ("sharpness", flat(2, 50, (0, 0, 0)), 0.0),
+        ("sharpness", chequered(10, 10), (4 * 255) ** 2),
+        ("brightness", flat(3, 3, (0, 0, 0)), 0.0),
+        ("brightness", flat(3, 3, (255, 255, 255)), 1.0),
+        ("brightness", flat(3, 3, (255, 0, 0)), round(76 / 255, 6)),
+        ("contrast", flat(3, 3, (9, 9, 9)), 0.0),
+        ("contrast", chequered(10, 10), 0.5),
+        ("entropy", flat(5, 5, (1, 2, 3)), 0.0),
+        ("entropy", chequered(10, 10), 1.0),
+        ("entropy", LEVELS, 8.0),
+        ("colorfulness", chequered(10, 10), 0.0),
+        ("colorfulness", flat(4, 4, (255, 0, 0)), round(0.3 * math.hypot(255, 127.5), 4)),
+        ("is_grayscale", chequered(10, 10), True),
+        ("is_grayscale", flat(4, 4, (100, 110, 116)), True),
+        ("is_grayscale", flat(4, 4, (100, 110, 117)), False),
+        ("is_grayscale", NOISE, False),
+        ("border_share", NOISE, 0.0),
+        ("border_share", flat(5, 5, (1, 1, 1)), 1.0),
+        ("border_share", padded(NOISE, 30, 10, 0, 0), 0.4),
+        ("border_share", padded(NOISE, 0, 0, 20, 0, level=0), 0.2),
+        ("border_share", padded(NOISE, 20, 20, 10, 10), 0.52),
+    ],
+)
+def test_pixels_measure_what_can_be_worked_out_by_hand(name: str, image: Rgb, expected: float | bool) -> None:
+    assert image_measures(image, [name]) == {name: expected}
+
+
+@pytest.mark.parametrize("image", [flat(1, 1, (3, 2, 1)), flat(1, 700, (0, 0, 0)), NOISE, NOISE[::-1, ::2], LEVELS])
+def test_every_measure_is_a_plain_finite_value_of_its_type(image: Rgb) -> None:
+    found = image_measures(image, PIXEL_MEASURES)
+    assert list(found) == PIXEL_MEASURES
+    for name, value in found.items():
+        assert pa.array([value], MEASURES[name].dtype).to_pylist() == [value]
+        assert math.isfinite(value)
+        if isinstance(value, float):
+            assert value == float(f"{value:.6g}")
+
+
+def test_blurring_lowers_sharpness() -> None:
+    blurred = ((NOISE[:-1].astype(int) + NOISE[1:]) // 2).astype(np.uint8)
+    assert image_measures(blurred, ["sharpness"])["sharpness"] < image_measures(NOISE, ["sharpness"])["sharpness"]
+
+
+def test_large_images_do_not_overflow() -> None:
+    image = chequered(3000, 1200)
+    found = image_measures(image, ["sharpness", "contrast"])
+    assert found == {"sharpness": 1.0404e6, "contrast": 0.5}
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 3))],
+)
+def test_anything_but_rgb_pixels_is_our_own_fault(image: Rgb) -> None:
+    with pytest.raises(ValueError, match="expected uint8"):
+        Pixels(image)
+
+
+def test_measures_of_originals_come_from_what_fetch_recorded() -> None:
+    fetched = pa.table(
+        {
+            "original_width": pa.array([200, 50, None, 7, 0], pa.int32()),
+            "original_height": pa.array([100, 150, 9, None, 5], pa.int32()),
+            "bytes": pa.array([10_000, None, 5, 5, 5], pa.int64()),
+        }
+    )
+    found = fetched_measures(fetched, ["aspect", "max_side", "min_side", "bytes_per_pixel", "sharpness", "nothing"])
+    assert {name: column.to_pylist() for name, column in found.items()} == {
+        "min_side": [100, 50, None, None, 0],
+        "max_side": [200, 150, None, None, 5],
+        "aspect": [2.0, 3.0, None, None, None],
+        "bytes_per_pixel": [0.5, None, None, None, None],
+    }
+    for name, column in found.items():
+        assert column.type == MEASURES[name].dtype
+
+
+def test_originals_of_no_rows() -> None:
+    kinds = [("original_width", pa.int32()), ("original_height", pa.int32()), ("bytes", pa.int64())]
+    found = fetched_measures(pa.schema(kinds).empty_table(), ["aspect", "min_side"])
+    assert [len(column) for column in found.values()] == [0, 0]

@@ -1,0 +1,131 @@
+"""Simplified characters, and the masking of people's names."""
+
+from pathlib import Path
+
+import opencc
+import pyarrow as pa
+import pytest
+
+from filters.names import is_person_name, mask_names
+from filters.settings import TextSettings
+from filters.text import normalise
+from filters.zh import simplify
+
+TEXT_DATA = Path(__file__).parents[2].parent / "shared" / "data" / "text"
+
+
+def words_of(name: str) -> list[str]:
+    path = TEXT_DATA / name
+    if not path.is_file():
+        pytest.skip("shared/data is not here")
+    return [line.split("\t")[0].split(" ")[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("漢字", "汉字"),
+        ("頭髮和發展", "头发和发展"),
+        ("皇后在後面", "皇后在后面"),
+        ("乾燥的乾坤", "干燥的乾坤"),
+        ("已经简体", "已经简体"),
+        ("打坏了", "打坏了"),
+        ("abc", "abc"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_traditional_text_becomes_simplified(text: str | None, expected: str | None) -> None:
+    assert simplify(pa.array(["字", text, "體"], pa.string())).to_pylist() == ["字", expected, "体"]
+
+
+def test_simplified_words_stay_and_others_are_as_opencc_gives_them() -> None:
+    words = words_of("jieba-dict.txt")
+    by_opencc = opencc.OpenCC("t2s").convert("\n".join(words)).split("\n")
+    differing = [
+        (word, ours, theirs)
+        for word, ours, theirs in zip(words, simplify(pa.array(words)).to_pylist(), by_opencc, strict=True)
+        if ours != theirs
+    ]
+    assert all(word == ours for word, ours, _ in differing)
+    # Characters that are Simplified too, and Traditional in some phrases only.
+    assert all(set(word) & set("沈覆哩坏藉") for word, *_ in differing)
+
+
+def test_simplification_is_the_recipes_choice() -> None:
+    for chosen, expected in ((True, "汉字"), (False, "漢字")):
+        found = normalise(pa.array(["漢字"]), TextSettings(simplify=chosen))
+        assert found["text"].to_pylist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("刘德华在香港演唱会", "*在香港演唱会"),
+        ("宋慧乔最新写真", "*最新写真"),
+        ("马云在杭州", "*在杭州"),
+        ("刘备关羽张飞", "***"),
+        ("诸葛亮画像", "*画像"),
+        ("高清壁纸风景", "高清壁纸风景"),
+        ("温泉酒店", "温泉酒店"),
+        ("东坡肉", "东坡肉"),
+        ("左宗棠鸡", "左宗棠鸡"),
+        ("李庄白肉", "李庄白肉"),
+        ("麻婆豆腐的做法", "麻婆豆腐的做法"),
+        ("周黑鸭", "周黑鸭"),
+        ("陈皮牛肉", "陈皮牛肉"),
+        ("张家界玻璃桥", "张家界玻璃桥"),
+        ("黄山日出", "黄山日出"),
+        ("王府井大街夜景", "王府井大街夜景"),
+        ("康师傅牛肉面", "康师傅牛肉面"),
+        ("一个戴眼镜的男人", "一个戴眼镜的男人"),
+        ("张先生", "张先生"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_names_are_masked_and_dishes_and_places_are_not(text: str | None, expected: str | None) -> None:
+    assert mask_names(pa.array(["花", text, "草"], pa.string()), "*").to_pylist() == ["花", expected, "草"]
+
+
+def test_names_are_masked_the_same_alone_and_among_others() -> None:
+    texts = ["刘德华演唱会", "小", "张学友\u3000门票", "王府井", "李小龙"] * 50
+    together = normalise(pa.array(texts), TextSettings())["text"].to_pylist()
+    alone = [normalise(pa.array([text]), TextSettings())["text"].to_pylist()[0] for text in texts[:5]]
+    assert together == alone * 50
+
+
+def test_null_leaves_names_as_they_are() -> None:
+    found = normalise(pa.array(["刘德华在香港"]), TextSettings(names=None))
+    assert found["text"].to_pylist() == ["刘德华在香港"]
+
+
+@pytest.mark.parametrize(
+    ("word", "tag", "following", "expected"),
+    [
+        ("刘德华", "nr", "", True),
+        ("刘德华", "n", "", False),
+        ("欧阳修", "nr", "", True),
+        ("欧阳", "nr", "", False),
+        ("小明", "nr", "", False),
+        ("左宗棠", "nrfg", "鸡", False),
+        ("王老师", "nr", "", False),
+        ("张", "nr", "", False),
+    ],
+)
+def test_a_name_has_a_surname_and_a_given_name(word: str, tag: str, following: str, expected: bool) -> None:
+    assert is_person_name(word, tag, following) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("coco-cn/coco-cn_ext.icap2020.txt", 0.002), ("THUOCL/THUOCL_food.txt", 0.01)]
+)
+def test_few_texts_without_people_are_masked(name: str, most: float) -> None:
+    path = TEXT_DATA / name
+    if not path.is_file():
+        pytest.skip("shared/data is not here")
+    column = -1 if name.startswith("coco") else 0
+    lines = path.read_text(encoding="utf-8").splitlines()
+    texts = [line.split("\t")[column].strip() for line in lines if line.strip()]
+    masked = mask_names(pa.array(texts), "*").to_pylist()
+    assert sum(before != after for before, after in zip(texts, masked, strict=True)) <= most * len(texts)
