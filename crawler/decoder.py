@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import resource
 import select
 import struct
@@ -120,6 +121,7 @@ def serve(settings_json: str) -> None:
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     answers.write(_READY)
     answers.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # nobody reads it from here on: a full pipe would block us
     while head := requests.read(4):
         _limit_cpu()
         _answer(requests.read(struct.unpack(">I", head)[0]), settings, answers)

@@ -183,7 +183,7 @@ class Fetcher:
         length = answer.content_length
         if length is not None and length > bound.max_bytes and not bound.cut:
             raise _TooLargeError(f"content-length {length}")
-        inflater = Inflater(",".join(answer.headers.getall("Content-Encoding", [])), bound.max_bytes)
+        inflater = Inflater(",".join(answer.headers.getall("Content-Encoding", [])), bound.max_bytes, bound.cut)
         pieces: list[bytes] = []
         held = 0
         rate = _RateLimit(self._limits, deadline)

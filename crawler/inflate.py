@@ -26,22 +26,17 @@ class BrokenEncodingError(Exception):
 class Inflater:
     """Undoes a Content-Encoding piece by piece; `identity` passes through."""
 
-    def __init__(self, content_encoding: str, max_bytes: int) -> None:
+    def __init__(self, content_encoding: str, max_bytes: int, cut: bool = False) -> None:
         named = [name.strip().lower() for name in content_encoding.split(",")]
         encodings = [name for name in named if name not in ("", "identity")]
         if len(encodings) > MAX_LAYERS or any(name not in _WINDOW_BITS for name in encodings):
             raise UnknownEncodingError(f"content-encoding {content_encoding[:80]!r}")
-        self._layers = [_Layer(_WINDOW_BITS[name]) for name in reversed(encodings)]
-        self._max_bytes = max_bytes
-
-    @property
-    def is_identity(self) -> bool:
-        return not self._layers
+        self._layers = [_Layer(_WINDOW_BITS[name], max_bytes, cut) for name in reversed(encodings)]
 
     def feed(self, data: bytes) -> bytes:
-        """The decoded bytes of the next piece. Raises DecompressBombError before more than the bound is held."""
+        """The decoded bytes of the next piece. Beyond the bound it raises DecompressBombError, or with `cut` stops."""
         for layer in self._layers:
-            data = layer.feed(data, self._max_bytes)
+            data = layer.feed(data)
         return data
 
     def finish(self) -> None:
@@ -51,8 +46,10 @@ class Inflater:
 
 
 class _Layer:
-    def __init__(self, window_bits: int) -> None:
+    def __init__(self, window_bits: int, max_bytes: int, cut: bool) -> None:
         self._window_bits = window_bits
+        self._max_bytes = max_bytes
+        self._cut = cut
         self._decompressor = zlib.decompressobj(window_bits)
         self._num_in = 0
         self._num_out = 0
@@ -61,24 +58,29 @@ class _Layer:
     def is_finished(self) -> bool:
         return self._num_in == 0 or self._decompressor.eof
 
-    def feed(self, data: bytes, max_bytes: int) -> bytes:
+    def feed(self, data: bytes) -> bytes:
         self._allow_raw_deflate(data)
         self._num_in += len(data)
         pieces: list[bytes] = []
-        while data and not self._decompressor.eof:  # what follows the end is ignored, as browsers do
+        while data and not self._is_done():  # what follows the end is ignored, as browsers do
             try:
                 piece = self._decompressor.decompress(data, _STEP)
             except zlib.error as error:
                 raise BrokenEncodingError(str(error)) from None
             data = self._decompressor.unconsumed_tail
             self._num_out += len(piece)
-            self._check(max_bytes)
+            self._check()
             pieces.append(piece)
         return b"".join(pieces)
 
-    def _check(self, max_bytes: int) -> None:
-        if self._num_out > max_bytes:
-            raise DecompressBombError(f"more than {max_bytes} bytes out of {self._num_in}")
+    def _is_done(self) -> bool:
+        return self._decompressor.eof or (self._cut and self._num_out >= self._max_bytes)
+
+    def _check(self) -> None:
+        if self._cut:
+            return
+        if self._num_out > self._max_bytes:
+            raise DecompressBombError(f"more than {self._max_bytes} bytes out of {self._num_in}")
         if self._num_out > _RATIO_FREE_BYTES and self._num_out > MAX_RATIO * self._num_in:
             raise DecompressBombError(f"{self._num_out} bytes out of {self._num_in}")
 

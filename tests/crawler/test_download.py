@@ -1,5 +1,6 @@
 """A part's download as a whole: reasons, opt-outs, politeness by the server's log, the spool, and the tar."""
 
+import gzip
 import hashlib
 import itertools
 import os
@@ -129,6 +130,11 @@ def test_reasons(server: Server, tmp_path: Path, handler: Handler, reason: str |
         (lambda request: request.answer(b"", "301 Moved", {"Location": "/other.txt"}), "robots_disallowed"),
         (lambda request: request.answer(b"", "301 Moved", {"Location": "/robots.txt"}), None),
         (lambda request: request.answer(b"", "301 Moved", {"Location": "http://127.0.0.9:1/"}), "robots_unreachable"),
+        (serve(gzip.compress(b"#" * 300_000_000), Content_Encoding="gzip"), None),
+        (
+            serve(gzip.compress(b"user-agent: *\ndisallow: /x\n" + b"#" * 600_000), Content_Encoding="gzip"),
+            "robots_disallowed",
+        ),
         (serve(b"#" * 520_000 + b"\nuser-agent: *\ndisallow: /x"), None),
     ],
 )
