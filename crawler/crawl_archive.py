@@ -114,7 +114,7 @@ class CrawlArchive:
             target.truncate(length)
         for page in read_responses(str(self._path), 0):
             if page.error is None:
-                self._offsets.setdefault(page.url, page.offset)
+                self._offsets[page.url] = page.offset
         self._faults = _faults_of(self._path)
 
 

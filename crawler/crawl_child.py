@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -24,10 +25,10 @@ _TOTAL_CONCURRENCY = 64
 
 
 def main() -> None:
-    """Runs the job of the command line; its counts go to standard output as JSON."""
+    """Runs the job that standard input holds; its counts go to standard output as JSON."""
     die_with_parent()
     _log_to_stderr()
-    job = CrawlJob.model_validate_json(sys.argv[2])
+    job = CrawlJob.model_validate_json(sys.stdin.buffer.read())
     rows = read_rows(job.frontier_path, FRONTIER.names)
     if job.lane is not None:
         rows = rows.filter(pc.equal(rows.column("lane"), job.lane))
@@ -38,17 +39,27 @@ def main() -> None:
     with CrawlArchive(job.warc_path, job.resume_from, about) as archive, PageParser(product_token(agent)) as parser:
         process = AsyncCrawlerProcess(_scrapy_settings(job, rows))
         crawler = process.create_crawler(PartSpider)
-        process.crawl(crawler, job=job, archive=archive, parser=parser, log=log)
+        process.crawl(crawler, job=job, archive=archive, parser=parser, log=log, at_deadline=_end_now)
         process.start()
-        spider = crawler.spider
-        if (
-            not isinstance(spider, PartSpider)
-            or crawler.stats is None
-            or crawler.stats.get_value("spider_exceptions/count")
-        ):
+        if not isinstance(crawler.spider, PartSpider):
             sys.exit(1)
-        counts = spider.finish()
-    print(json.dumps(asdict(counts)))
+        has_worked = _report(crawler.spider)
+    sys.exit(0 if has_worked else 1)
+
+
+def _end_now(spider: PartSpider) -> None:
+    """Ends the process with its work written. Scrapy would first serve its queues, at each host's slow pace."""
+    has_worked = _report(spider)
+    spider.archive.close()
+    os._exit(0 if has_worked else 1)
+
+
+def _report(spider: PartSpider) -> bool:
+    """Writes what was found and says how much it is; False where a fault of ours was met, which Scrapy logged."""
+    if spider.crawler.stats is None or spider.crawler.stats.get_value("spider_exceptions/count"):
+        return False
+    print(json.dumps(asdict(spider.finish())), flush=True)
+    return True
 
 
 def _log_to_stderr() -> None:

@@ -12,7 +12,7 @@ from scrapy.http import Headers, Response
 from crawler.blocklist import Blocklist
 from crawler.content_coding import CodingError, decode_body
 from crawler.crawl_archive import KeptFault
-from crawler.page_download import ROBOTS, PageFault
+from crawler.page_download import PAGE, ROBOTS, PageFault
 from crawler.robots import MAX_ROBOTS_BYTES, RobotsRules
 from crawler.settings import product_token
 from crawler.urls import host_of, resolve
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _ROBOTS_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _FIRST_BACKOFF_S = 1.0
+_HOST_FAULTS = frozenset({"blocked_address", "dns_error", "connect_error", "tls_error", "blocklisted", "not_attempted"})
 
 
 class CrawlGate:
@@ -50,8 +51,12 @@ class CrawlGate:
         """Answers from an earlier attempt's archive, refuses, waits, or lets through."""
         url = str(request.meta["url"])
         host = host_of(url)
-        kept = self._spider.archive.kept(url, self._spider.job.source.max_page_bytes)
+        kept = self._spider.archive.kept(url, self._spider.most_bytes(request))
+        if kept is not None and self._spider.asks_for_sitemaps and request.meta["purpose"] == PAGE:
+            # A kept page sends nothing, but its host's sitemaps may be what the killed attempt had not come to.
+            await self.rules_for(url)
         if isinstance(kept, KeptFault):
+            self._spider.num_reused += 1
             raise Refused(PageFault(kept.reason, kept.detail))
         if kept is not None:
             request.meta["kept_at"] = kept.offset
@@ -80,8 +85,8 @@ class CrawlGate:
         settings = self._crawler.settings
         rules = RobotsRules.out_of_reach("robots.txt was not asked for")
         for attempt in range(settings["CURATE_FETCH"].retries + 1):
-            rules = await self._fetch_robots(f"{origin}/robots.txt", attempt)
-            if rules.unreachable is None or self._spider.seconds_left() <= 0:
+            rules, may_heal = await self._fetch_robots(f"{origin}/robots.txt", attempt)
+            if not may_heal:
                 break
         if rules.crawl_delay:
             limit = settings["CURATE_CRAWLER"].max_crawl_delay_s
@@ -89,26 +94,33 @@ class CrawlGate:
         self._spider.robots_known(origin, rules)
         return rules
 
-    async def _fetch_robots(self, url: str, attempt: int) -> RobotsRules:
-        """One attempt, up to five redirects followed (RFC 9309, section 2.3.1.2); beyond those all is allowed."""
+    async def _fetch_robots(self, url: str, attempt: int) -> tuple[RobotsRules, bool]:
+        """One attempt, and whether another may do better. Up to five redirects are followed (RFC 9309, section
+        2.3.1.2); beyond those all is allowed."""
         engine = self._crawler.engine
         assert engine is not None
         agent = product_token(self._crawler.settings["USER_AGENT"])
         first_pause = time.monotonic() + _FIRST_BACKOFF_S * (2**attempt - 1)
+        first_host = host_of(url)
         for _ in range(_ROBOTS_REDIRECTS + 1):
             request = self._spider.request_for(url, ROBOTS, not_before=first_pause if attempt else 0.0)
             try:
                 response = await engine.download_async(request)
             except Refused as refusal:
-                return RobotsRules.out_of_reach(f"robots.txt: {refusal.fault}"[:200])
+                return _out_of_reach(refusal.fault, host_of(url) == first_host), False
             except PageFault as fault:
-                return RobotsRules.out_of_reach(f"robots.txt: {fault}"[:200])
+                self._spider.note(request, fault)
+                return _out_of_reach(fault, host_of(url) == first_host), fault.may_heal
+            if response.status == 429 or response.status >= 500:
+                # Not recorded: a resumed crawl is to ask again.
+                self._spider.note(request, None)
+                return _rules_of(response, agent), True
             self._spider.keep(request, response)
             location = location_of(response, url)
             if location is None:
-                return _rules_of(response, agent)
+                return _rules_of(response, agent), False
             url = location
-        return RobotsRules()
+        return RobotsRules(), False
 
     def _slow_down(self, host: str, delay_s: float) -> None:
         """Widens the gap between requests to a host, now and for every later slot of it."""
@@ -155,7 +167,7 @@ def location_of(response: Response, url: str) -> str | None:
 
 def retry_wait(fault: PageFault | None, response: Response | None, attempt: int, longest_s: float) -> float | None:
     """Seconds to wait before another attempt, or None where none would help."""
-    backoff = _FIRST_BACKOFF_S * 2**attempt
+    backoff = _FIRST_BACKOFF_S * 2.0**attempt
     if fault is not None:
         return backoff if fault.may_heal else None
     if response is None or not (response.status == 429 or 500 <= response.status < 600):
@@ -164,6 +176,14 @@ def retry_wait(fault: PageFault | None, response: Response | None, attempt: int,
     if asked is None:
         return backoff
     return asked if asked <= longest_s else None
+
+
+def _out_of_reach(fault: PageFault, is_own_host: bool) -> RobotsRules:
+    """Nothing is allowed; where nothing of the host can be had, its pages fall for the cause itself."""
+    detail = f"robots.txt: {fault.reason} {fault.detail or ''}".rstrip()[:200]
+    if is_own_host and fault.reason in _HOST_FAULTS:
+        return RobotsRules.out_of_reach(detail, fault.reason)
+    return RobotsRules.out_of_reach(detail)
 
 
 def _retry_after(response: Response) -> float | None:

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
 
-from shards.image_settings import ImageSettings
-from shards.images import Refusal, read_image, stored_copy
+from shards.images import ImageBounds, Refusal, read_image, stored_copy
+
+if TYPE_CHECKING:
+    from shards.image_settings import ImageSettings
 
 MAX_SECONDS = 30
 """Wall clock, and CPU, that one image may take."""
@@ -42,11 +44,23 @@ class StoredImage:
     stored: bytes
 
 
+@dataclass(frozen=True)
+class _Bounds:
+    """ImageSettings as the child has them: importing pydantic would treble its start, to 0.3 s."""
+
+    max_side_px: int
+    format: str
+    quality: int
+    formats: list[str]
+    max_pixels: int
+    keep: str
+
+
 class ImageDecoder:
     """One lazily started child that decodes, one image at a time. Not for two threads at once."""
 
-    def __init__(self, settings: ImageSettings, command: Sequence[str] | None = None) -> None:
-        child = [sys.executable, "-I", "-S", "-c", _CHILD, settings.model_dump_json(), *sys.path]
+    def __init__(self, settings: "ImageSettings", command: Sequence[str] | None = None) -> None:
+        child = [sys.executable, "-I", "-S", "-c", _CHILD, settings.model_dump_json(exclude={"store"}), *sys.path]
         self._command = list(command or child)
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -116,7 +130,7 @@ def serve(settings_json: str) -> None:
 
     Image.preinit()
     ImageCms.createProfile("sRGB")
-    settings = ImageSettings.model_validate_json(settings_json)
+    settings = _Bounds(**json.loads(settings_json))
     _limit_memory(_BASE_MEMORY + _BYTES_PER_PIXEL * settings.max_pixels)
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     answers.write(_READY)
@@ -127,7 +141,7 @@ def serve(settings_json: str) -> None:
         _answer(requests.read(struct.unpack(">I", head)[0]), settings, answers)
 
 
-def _answer(data: bytes, settings: ImageSettings, answers: IO[bytes]) -> None:
+def _answer(data: bytes, settings: ImageBounds, answers: IO[bytes]) -> None:
     facts, stored = _decode(data, settings)
     described = json.dumps(facts).encode()
     answers.write(struct.pack(">II", len(described), len(stored)))
@@ -136,7 +150,7 @@ def _answer(data: bytes, settings: ImageSettings, answers: IO[bytes]) -> None:
     answers.flush()
 
 
-def _decode(data: bytes, settings: ImageSettings) -> tuple[dict[str, object], bytes]:
+def _decode(data: bytes, settings: ImageBounds) -> tuple[dict[str, object], bytes]:
     decoded = read_image(data, settings)
     if isinstance(decoded, Refusal):
         return asdict(decoded), b""

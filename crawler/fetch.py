@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -31,7 +32,6 @@ _HEALING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _FREE_BODY_BYTES = 2**20
 _LARGE_BODIES = 8
 _DRAINED_BYTES = 16 * 1024
-_FIRST_BACKOFF_S = 0.5
 _READ_BUFFER_BYTES = 32 * 1024
 _DNS_CACHE_HOSTS = 10_000
 _DNS_CACHE_S = 300
@@ -109,7 +109,7 @@ class Fetcher:
             fault = response.fault
             if fault is None or not fault.may_heal or attempt >= self._limits.retries:
                 return response
-            wait = _FIRST_BACKOFF_S * 2**attempt
+            wait = self._limits.backoff_s * 2**attempt
             asked = _retry_after(response.header("retry-after"))
             if asked is not None and asked > self._limits.max_retry_after_s:
                 return self._leave_alone(response, fault, asked)
@@ -236,6 +236,7 @@ class _RateLimit:
             self._deadline.reschedule(min(self._last, self._started + patience))
 
 
+@lru_cache(maxsize=4)  # reading the system's authorities takes some 20 ms
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca_file is not None:

@@ -21,6 +21,8 @@ from crawler.warc import is_html
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
+    from crawler.part_spider import PartSpider
+
 _STEP = 1 << 16
 _GRACE_S = 5.0
 """Seconds before a body's mean rate is judged."""
@@ -67,6 +69,10 @@ class GuardedHandler(BaseDownloadHandler):
     async def download_request(self, request: Request) -> Response:
         meta = request.meta
         meta["in_body"] = False
+        spider = self._spider
+        if spider.seconds_left() <= 0:
+            raise PageFault("not_attempted", "the crawl's time was over")
+        spider.num_in_flight += 1
         try:
             async with asyncio.timeout(self._fetch.total_timeout_s):
                 return await self._exchange(request)
@@ -75,6 +81,14 @@ class GuardedHandler(BaseDownloadHandler):
             raise PageFault(fault.reason, fault.detail, fault.may_heal, fault.no_contact) from error
         except ValueError as error:  # yarl on a host that it will not send
             raise PageFault("bad_url", str(error)[:200]) from error
+        finally:
+            spider.num_in_flight -= 1
+
+    @property
+    def _spider(self) -> "PartSpider":
+        spider = self.crawler.spider
+        assert spider is not None
+        return spider  # type: ignore[return-value]  # the only spider that this handler serves
 
     async def close(self) -> None:
         await self._session.close()

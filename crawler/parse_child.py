@@ -69,7 +69,7 @@ class PageParser:
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._child is None or self._child.poll() is not None:
             self.close()
-            self._child = start_python_child("crawler.parse_child", [], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._child = start_python_child("crawler.parse_child", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             if _read_frame(self._child, _START_SECONDS) is None:
                 self.close()
                 raise RuntimeError("the page parser's process did not start; its error output says why")

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from scrapy import Request, Spider
@@ -33,21 +33,31 @@ class PartSpider(Spider):
 
     name = "curate"
 
-    def __init__(self, job: CrawlJob, archive: CrawlArchive, parser: PageParser, log: PageLog) -> None:
+    def __init__(
+        self,
+        job: CrawlJob,
+        archive: CrawlArchive,
+        parser: PageParser,
+        log: PageLog,
+        at_deadline: Callable[["PartSpider"], None],
+    ) -> None:
         super().__init__()
         self.job = job
         self.archive = archive
         self._log = log
         self.num_requests = self.num_reused = 0
         self._outage = OutageWatch()
+        self.num_in_flight = 0
         self._parser = parser
         self._parsing = asyncio.Lock()
         self._deadline = time.monotonic() + job.max_seconds
+        self._at_deadline = at_deadline
         self._known = set(log.urls)
         self._young_faults: list[tuple[float, str, PageFault]] = []
         self._num_sitemaps: Counter[str] = Counter()
 
     async def start(self) -> AsyncIterator[Any]:
+        self._watch = asyncio.get_running_loop().create_task(self._end_at_deadline())
         for url in _in_turn(self._log.urls):
             yield self.request_for(url, PAGE, root=url)
 
@@ -77,6 +87,10 @@ class PartSpider(Spider):
             },
             meta={**meta, "not_before": not_before, "download_slot": host, "handle_httpstatus_all": True},
         )
+
+    def most_bytes(self, request: Request) -> int:
+        """How large a body may be that the request is answered with."""
+        return self.job.source.max_page_bytes if request.meta["purpose"] == PAGE else MAX_SITEMAP_BYTES
 
     def seconds_left(self) -> float:
         return self._deadline - time.monotonic()
@@ -109,8 +123,8 @@ class PartSpider(Spider):
         fault = error.fault if isinstance(error, Refused) else error
         if not isinstance(fault, PageFault):
             raise RuntimeError(f"unforeseen while asking for {request.meta['url']}") from error  # not the web's doing
-        if not isinstance(error, Refused):
-            self._note(request, fault)
+        if not isinstance(error, Refused) and fault.reason != "not_attempted":
+            self.note(request, fault)
             again = self._again(request, fault, None)
             if again is not None:
                 yield again
@@ -126,7 +140,7 @@ class PartSpider(Spider):
         if "kept_at" in request.meta:
             self.num_reused += 1
             return int(request.meta["kept_at"])
-        self._note(request, None)
+        self.note(request, None)
         peer = next((flag.removeprefix("peer ") for flag in response.flags if flag.startswith("peer ")), None)
         sent = [("Host", request.meta["url"].split("/", 3)[2])]
         sent += [(name.decode("latin-1"), values[-1].decode("latin-1")) for name, values in request.headers.items()]
@@ -134,10 +148,25 @@ class PartSpider(Spider):
             request.meta["url"], sent, str(response.protocol), _pairs(response), response.body, peer
         )
 
+    def note(self, request: Request, fault: PageFault | None) -> None:
+        """Counts a request that was sent, and stops the crawl where the network is gone."""
+        self.num_requests += 1
+        has_failed = fault is not None and fault.no_contact
+        self._outage.note(host_of(request.meta["url"]), connected=not has_failed)
+        if has_failed and self._outage.is_out():
+            self._young_faults.clear()
+            self.archive.close()
+            os._exit(OUTAGE_EXIT)
+
+    @property
+    def asks_for_sitemaps(self) -> bool:
+        """Whether this part reads its hosts' sitemaps: the first round does."""
+        return self.job.round == 0 and self.job.source.sitemaps
+
     def robots_known(self, origin: str, rules: RobotsRules) -> None:
         """In the first round, asks for the sitemaps of a host as soon as its rules are there."""
         engine = self.crawler.engine
-        if engine is None or self.job.round or not self.job.source.sitemaps or rules.unreachable is not None:
+        if engine is None or not self.asks_for_sitemaps or rules.unreachable is not None:
             return
         for url in dict.fromkeys((*rules.sitemaps, f"{origin}/sitemap.xml")):
             request = self._sitemap_request(url, host_of(origin + "/"))
@@ -152,6 +181,13 @@ class PartSpider(Spider):
         num_links = self._log.write(self.job.pages_path, self.job.links_path)
         return CrawlCounts(len(self._log.urls), num_links, self.num_requests, self.num_reused, self._log.reasons())
 
+    async def _end_at_deadline(self) -> None:
+        """Waits until the time is over, and for what is in flight then. What waits its turn is not attempted."""
+        await asyncio.sleep(max(0.0, self.seconds_left()))
+        while self.num_in_flight or self._parsing.locked():
+            await asyncio.sleep(0.05)
+        self._at_deadline(self)
+
     def _again(self, request: Request, fault: PageFault | None, response: Response | None) -> Request | None:
         """Another attempt, where one may help and one is left. A host that says 429 or 503 is left alone meanwhile."""
         attempt = int(request.meta["attempt"])
@@ -161,7 +197,7 @@ class PartSpider(Spider):
         if wait is None or wait >= self.seconds_left():
             return None
         if response is not None:
-            self._note(request, None)
+            self.note(request, None)
             if response.status in (429, 503):
                 gate = self.crawler.get_downloader_middleware(CrawlGate)
                 assert gate is not None
@@ -237,16 +273,6 @@ class PartSpider(Spider):
             return None
         self._known.add(url)
         return self.request_for(url, SITEMAP)
-
-    def _note(self, request: Request, fault: PageFault | None) -> None:
-        """Counts a request that was sent, and stops the crawl where the network is gone."""
-        self.num_requests += 1
-        has_failed = fault is not None and fault.no_contact
-        self._outage.note(host_of(request.meta["url"]), connected=not has_failed)
-        if has_failed and self._outage.is_out():
-            self._young_faults.clear()
-            self.archive.close()
-            os._exit(OUTAGE_EXIT)
 
     def _keep_fault(self, request: Request, fault: PageFault) -> None:
         """Records a failure once it is a minute old: an outage that begins must not blame the hosts for it."""

@@ -143,6 +143,9 @@ class FetchSettings(Section):
     )
     max_redirects: int = Field(default=5, ge=0, le=50, description="Redirects that are followed.")
     retries: int = Field(default=2, ge=0, le=20, description="Further attempts at what may heal.")
+    backoff_s: float = Field(
+        default=0.5, ge=0, le=3600, description="Seconds before the first further attempt; doubled with each."
+    )
     max_retry_after_s: float = Field(
         default=60, ge=0, le=86400, description="The longest Retry-After that is waited; beyond it we give up."
     )

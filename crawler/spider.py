@@ -55,11 +55,11 @@ def crawl_part(job: CrawlJob) -> CrawlCounts:
     """
     if job.crawler.user_agent is None:
         raise ValueError("a crawl needs crawler.user_agent")
-    child = start_python_child(
-        "crawler.crawl_child", [job.model_dump_json()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    )
+    child = start_python_child("crawler.crawl_child", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        answer, _ = child.communicate(timeout=job.max_seconds + job.fetch.total_timeout_s + _GRACE_S)
+        # Through a pipe: a command line holds no more than 128 KiB, and a recipe may name many seeds.
+        limit_s = job.max_seconds + job.fetch.total_timeout_s + _GRACE_S
+        answer, _ = child.communicate(job.model_dump_json().encode(), timeout=limit_s)
     finally:
         if child.poll() is None:
             child.kill()

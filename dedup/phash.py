@@ -7,7 +7,7 @@ Rgb = npt.NDArray[np.uint8]
 
 _SMALL_PX, _LOW_FREQUENCIES = 32, 8
 # A coefficient of the unnormalised DCT below this is what rounding to whole grey levels (about 18) and JPEG's noise
-# may leave; photographs have hundreds to tens of thousands.
+# may leave. Five of scikit-image's photographs have medians of 1,356-8,213, and 57 or more of 63 above it.
 _MIN_COEFFICIENT = 128.0
 _MIN_COEFFICIENTS = 24
 """Of 63: with fewer, most of the hash's bits are decided by noise, and unlike pictures share hashes."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from filters.characters import HAN, Bools, TextColumn, replaced
 
-# The commonest surnames of the 2020 census, without those that are words far more often: 于 和 时 万 向 边.
+# Common surnames, chosen by hand, without those that are words far more often: 于 和 时 万 向 边.
 _SURNAMES = frozenset(
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蔡蒋余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范"
     "金石廖贾夏韦付傅方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵钱严覃武戴莫孔汤樊阎俞鲍骆翁柯兰毕路葛尤倪梅童"
@@ -51,7 +51,10 @@ _BATCH_CHARS = 1 << 20
 
 
 def mask_names(texts: pa.Array, mask: str) -> pa.Array:
-    """The texts with each full Chinese name of a person replaced by `mask`; foreign names stay."""
+    """The texts with each full Chinese name of a person replaced by `mask`; foreign names stay.
+
+    Texts hold no line breaks (as `normalise` leaves them): ValueError otherwise, since rows would shift unseen.
+    """
     column = TextColumn(texts)
     rows = column.rows_with(_may_begin_name(column))
     if not len(rows):
@@ -106,4 +109,7 @@ def _masked(texts: list[str], mask: str) -> list[str]:
     for place, (word, tag) in enumerate(words):
         if tag[:2] == "nr" and is_person_name(word, tag, pieces[place + 1] if place + 1 < len(pieces) else ""):
             pieces[place] = mask
-    return "".join(pieces).split("\n")
+    masked = "".join(pieces).split("\n")
+    if len(masked) != len(texts):
+        raise ValueError(f"{len(texts)} texts came back as {len(masked)}: one holds a line break")
+    return masked

@@ -13,10 +13,10 @@ _BLOCKS = ((0x2E80, 0x3100), (0x3400, 0xA000), (0xF900, 0xFB00), (0x20000, 0x324
 
 
 def simplify(texts: pa.Array) -> pa.Array:
-    """The texts with phrases and characters as OpenCC's `t2s` gives them. Texts hold no line breaks.
+    """The texts with phrases and characters as OpenCC's `t2s` gives them.
 
     A text without any Traditional character is Simplified already and stays as it is:
-    `t2s` alone would harm some (打坏 becomes 打坯).
+    `t2s` alone would harm some (打坏 becomes 打坯). Texts hold no line breaks, else ValueError.
     """
     column = TextColumn(texts)
     rows = column.rows_with(traditional_characters()[column.codes])
@@ -41,6 +41,8 @@ def _convert(texts: list[str]) -> list[str]:
     """All in one call: no phrase of the dictionary crosses a line break."""
     converter = _opencc()
     converted: list[str] = converter.convert("\n".join(texts)).split("\n")
+    if len(converted) != len(texts):
+        raise ValueError(f"{len(texts)} texts came back as {len(converted)}: one holds a line break")
     return converted
 
 

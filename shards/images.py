@@ -5,11 +5,11 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from shards.image_settings import ImageSettings
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from PIL.Image import Image as PillowImage
 
@@ -51,6 +51,23 @@ _DECODER_ERRORS = (
 )
 
 
+class ImageBounds(Protocol):
+    """What `shards.image_settings.ImageSettings` says, for a child process that starts without pydantic."""
+
+    @property
+    def max_side_px(self) -> int: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def quality(self) -> int: ...
+    @property
+    def formats(self) -> "Sequence[str]": ...
+    @property
+    def max_pixels(self) -> int: ...
+    @property
+    def keep(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Decoded:
     """An image ready to be stored: 8-bit sRGB, upright, first frame, no side above the limit."""
@@ -71,7 +88,7 @@ class Refusal:
     detail: str | None = None
 
 
-def read_image(data: bytes, settings: ImageSettings) -> Decoded | Refusal:
+def read_image(data: bytes, settings: ImageBounds) -> Decoded | Refusal:
     """Decodes the first frame, scaled down to `max_side_px`. The bytes decide about the format, never a header."""
     found = sniff(data)
     if found is None:
@@ -88,7 +105,7 @@ def read_image(data: bytes, settings: ImageSettings) -> Decoded | Refusal:
     return _decode(data, found, settings.max_side_px, settings.max_pixels)
 
 
-def encode_stored(image: "PillowImage", settings: ImageSettings) -> tuple[bytes, str]:
+def encode_stored(image: "PillowImage", settings: ImageBounds) -> tuple[bytes, str]:
     """A fresh encode of an RGB image, without metadata, and its file extension."""
     buffer = io.BytesIO()
     clean = image.copy()
@@ -102,7 +119,7 @@ def encode_stored(image: "PillowImage", settings: ImageSettings) -> tuple[bytes,
     return buffer.getvalue(), STORED_EXTENSIONS[settings.format]
 
 
-def stored_copy(data: bytes, decoded: Decoded, settings: ImageSettings) -> tuple[bytes, str, int, int]:
+def stored_copy(data: bytes, decoded: Decoded, settings: ImageBounds) -> tuple[bytes, str, int, int]:
     """Bytes, extension, width and height of what is stored: a fresh encode, or with `keep: original` the bytes."""
     if settings.keep == "original" and decoded.format in STORED_EXTENSIONS:
         return data, STORED_EXTENSIONS[decoded.format], decoded.original_width, decoded.original_height

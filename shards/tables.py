@@ -103,8 +103,8 @@ def iter_batches(paths: Iterable[Path], columns: Sequence[str] | None = None) ->
 def read_slice(path: Path, rows: Sequence[int]) -> pa.Table:
     """Some rows of one file by their sorted numbers, reading only the row groups that hold them."""
     wanted = np.asarray(rows, np.int64)
-    tables = []
     with pq.ParquetFile(path, memory_map=True) as file:
+        tables = [file.schema_arrow.empty_table()]
         first = 0
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows

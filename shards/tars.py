@@ -79,7 +79,7 @@ def members(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each member; refuses names that are not `<uid>.<extension>`."""
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         for info in tar:
-            extracted = tar.extractfile(info)
+            extracted = tar.extractfile(info) if info.isreg() else None
             if extracted is None or not _MEMBER_NAME.match(info.name):
                 raise BrokenRunError(f"tar member {info.name!r} is not a file named <uid>.<extension>")
             yield info.name, extracted.read()

@@ -50,8 +50,18 @@ def test_undecodable_bytes_become_replacement_characters() -> None:
 
 @pytest.mark.parametrize(
     ("label", "codec"),
-    [("GB2312", "gb18030"), ("x-gbk", "gb18030"), ("Big5-HKSCS", "big5hkscs"), ("latin1", "cp1252")]
-    + [("Shift_JIS", "cp932"), ("windows-1251", "cp1251"), ("rot13", None), ("", None), ("idna", None), ("zip", None)],
+    [
+        ("GB2312", "gb18030"),
+        ("x-gbk", "gb18030"),
+        ("Big5-HKSCS", "big5hkscs"),
+        ("latin1", "cp1252"),
+        ("Shift_JIS", "cp932"),
+        ("windows-1251", "cp1251"),
+        ("rot13", None),
+        ("", None),
+        ("idna", None),
+        ("zip", None),
+    ],
 )
 def test_labels_mean_what_the_encoding_standard_says(label: str, codec: str | None) -> None:
     assert codec_of(label) == codec

@@ -67,7 +67,10 @@ def texts_of(markup: str) -> set[tuple[str, str | None, str | None]]:
             '<meta property="og:image" content="/o.jpg"><meta property="og:title" content="菜"><p>x',
             ("o.jpg", "page_title", "菜"),
         ),
-        ('<meta property="og:image" content="/o.jpg"><meta name=description content=话>', ("o.jpg", "description", "话")),
+        (
+            '<meta property="og:image" content="/o.jpg"><meta name=description content=话>',
+            ("o.jpg", "description", "话"),
+        ),
         ("<img src=a.jpg alt=a\0b>", ("dir/a.jpg", "alt", "a�b")),
     ],
 )
@@ -82,7 +85,7 @@ def test_an_image_and_its_text_are_found(markup: str, expected: tuple[str, str |
         '<img src="javascript:alert(1)" alt="x">',
         '<img src="" alt="x"><img alt="x">',
         '<!-- <img src="a.jpg"> --><template><img src="a.jpg"></template>',
-        '<script>var x = \'<img src="a.jpg">\'</script>',
+        "<script>var x = '<img src=\"a.jpg\">'</script>",
         '<div style="width: 10px">url(a.jpg)</div>',
         "",
         "not html at all",
@@ -93,7 +96,8 @@ def test_what_is_no_image_gives_no_candidate(markup: str) -> None:
 
 
 def test_one_img_gives_one_image_however_often_it_names_it() -> None:
-    markup = '<img src="l.gif" data-src="a.jpg" data-original="a.jpg" srcset="a.jpg 1x"><noscript><img src="a.jpg"></noscript>'
+    markup = '<img src="l.gif" data-src="a.jpg" data-original="a.jpg" srcset="a.jpg 1x">'
+    markup += '<noscript><img src="a.jpg"></noscript>'
     assert {c.url for c in page_of(markup).candidates} == {"http://site.test/dir/a.jpg"}
 
 
@@ -155,8 +159,17 @@ def test_links_are_canonical_and_once_each(markup: str, links: list[str]) -> Non
 
 @pytest.mark.parametrize(
     ("value", "url"),
-    [("a 1x, b 2x", "b"), ("a 100w, b 50w", "a"), ("a", "a"), ("", None), (",", None), ("a 1x 2x", None)]
-    + [("a, b 0.5x", "a"), ("u(1,2) 1x, b 3x", "b"), ("a 99999999999999999w", "a")],
+    [
+        ("a 1x, b 2x", "b"),
+        ("a 100w, b 50w", "a"),
+        ("a", "a"),
+        ("", None),
+        (",", None),
+        ("a 1x 2x", None),
+        ("a, b 0.5x", "a"),
+        ("u(1,2) 1x, b 3x", "b"),
+        ("a 99999999999999999w", "a"),
+    ],
 )
 def test_the_largest_of_a_srcset_is_taken(value: str, url: str | None) -> None:
     assert largest(value) == url

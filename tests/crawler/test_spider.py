@@ -10,15 +10,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from crawler.crawl_archive import complete_bytes
-from crawler.frontier import first_round, lane_of
+from crawler.frontier import FRONTIER, first_round, lane_of
 from crawler.settings import CrawlerSettings, FetchSettings, NetworkSettings
 from crawler.sitemap import read_sitemap
 from crawler.sources import CrawlSource
 from crawler.spider import CrawlCounts, CrawlJob, crawl_part
 from crawler.warc import read_responses
+from shards.errors import TryAgainError
 from shards.schema import REASONS
 from shards.tables import read_rows, write_table
 from tests.crawler.conftest import Request, Server, raw, serve
@@ -87,7 +89,9 @@ def test_each_page_ends_in_one_row_with_what_the_web_did(tmp_path: Path, server:
     }
     names = [name for name in server.pages if name not in ("/robots.txt", "/landed.html", "/loop2.html")]
     urls = [server.url(name) for name in [*names, "/secret/x.html", "/none.html"]]
-    job = job_of(tmp_path, server, [*urls, canary.url("/")], source={"max_page_bytes": 1_000_000})
+    job = job_of(
+        tmp_path, server, [*urls, canary.url("/")], source={"max_page_bytes": 1_000_000}, fetch={"total_timeout_s": 2}
+    )
     counts, rows = crawl(job)
     ends = {path: (row["drop_reason"], row["status"]) for path, row in rows.items()}
     assert ends == {
@@ -112,15 +116,16 @@ def test_each_page_ends_in_one_row_with_what_the_web_did(tmp_path: Path, server:
         "/bad|path.html": (None, 200),
         "/secret/x.html": ("robots_disallowed", None),
         "/none.html": ("http_status", 404),
-        "/": ("robots_unreachable", None),
+        "/": ("blocked_address", None),
     }
-    assert "127.0.0.9" in rows["/"]["detail"] and "may not be contacted" in rows["/"]["detail"]
+    assert "127.0.0.9" in rows["/"]["detail"]
     assert canary.num_contacts == 0
     assert server.asked("/secret/x.html") == 0
     assert server.asked("/robots.txt") == 1
     assert rows["/hop.html"]["final_url"] == server.url("/landed.html")
     assert (rows["/good.html"]["num_links"], rows["/good.html"]["num_images"]) == (1, 1)
-    assert links_of(job) == [("/next.html", 1)]
+    # A redirect to another host is a link to visit in the next round, at the depth of the page.
+    assert links_of(job) == [("/next.html", 1), ("/x", 0)]
     assert counts.pages == len(rows)
     assert sum(counts.reasons.values()) == sum(row["drop_reason"] is not None for row in rows.values())
     assert {request.headers["user-agent"] for request in server.log} == {AGENT}
@@ -147,30 +152,30 @@ def test_the_warc_holds_pages_as_served_at_the_offsets_of_the_table(tmp_path: Pa
     assert kinds == [("warcinfo", None), *pairs]
 
 
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
+def test_robots_txt_decides_before_a_page_is_asked_for(tmp_path: Path) -> None:
+    robots: list[tuple[Any, str | None]] = [
         (lambda request: request.answer(b"", "503 Busy"), "robots_unreachable"),
         (lambda request: request.answer(b"", "429 Slow"), "robots_unreachable"),
-        (raw(b""), "robots_unreachable"),
+        (raw(b""), "connect_error"),
         (lambda request: request.answer(b"", "403 No"), None),
         (lambda request: request.answer(b"", "302 Found", {"Location": "/robots2.txt"}), "robots_disallowed"),
         (serve(gzip.compress(b"User-agent: *\nDisallow: /"), Content_Encoding="gzip"), "robots_disallowed"),
         (serve(b"User-agent: *\nDisallow: /\n" + b"# x\n" * 200_000), "robots_disallowed"),
+        (serve(gzip.compress(b"\0" * 100_000_000), Content_Encoding="gzip"), "robots_unreachable"),
         (serve(b"User-agent: *\nContent-Usage: train-ai=n\n"), "opt_out"),
-    ],
-)
-def test_robots_txt_decides_before_a_page_is_asked_for(
-    tmp_path: Path, server: Server, answer: Any, reason: str | None
-) -> None:
-    server.pages = {
-        "/robots.txt": answer,
-        "/robots2.txt": serve(b"User-agent: mybot\nDisallow: /"),
-        "/p.html": serve(PAGE, Content_Type=HTML),
-    }
-    _, rows = crawl(job_of(tmp_path, server, [server.url("/p.html")]))
-    assert rows["/p.html"]["drop_reason"] == reason
-    assert server.asked("/p.html") == (0 if reason else 1)
+    ]
+    hosts = [Server(f"127.0.1.{number}") for number in range(1, len(robots) + 1)]
+    for host, (answer, _) in zip(hosts, robots, strict=True):
+        host.pages = {"/robots.txt": answer, "/p.html": serve(PAGE, Content_Type=HTML)}
+        host.pages["/robots2.txt"] = serve(b"User-agent: mybot\nDisallow: /")
+    job = job_of(tmp_path, hosts[0], [host.url("/p.html") for host in hosts])
+    job = job.model_copy(update={"network": NetworkSettings(allow_private=[host.address for host in hosts])})
+    crawl(job)
+    reasons = {row["host"]: row["drop_reason"] for row in read_rows(job.pages_path).to_pylist()}
+    assert [reasons[host.host] for host in hosts] == [reason for _, reason in robots]
+    assert [host.asked("/p.html") for host in hosts] == [int(reason is None) for _, reason in robots]
+    for host in hosts:
+        host.close()
 
 
 def test_what_heals_is_tried_again(tmp_path: Path, server: Server) -> None:
@@ -201,22 +206,25 @@ def test_what_heals_is_tried_again(tmp_path: Path, server: Server) -> None:
     assert server.asked("/later.html") == 1
 
 
-def test_one_host_is_asked_no_faster_than_the_recipe_says(tmp_path: Path, server: Server) -> None:
-    urls = [server.url(f"/{number}.html") for number in range(5)]
-    server.pages = {f"/{number}.html": serve(PAGE, Content_Type=HTML) for number in range(5)}
-    crawl(job_of(tmp_path, server, urls, crawler={"per_host": {"concurrency": 1, "delay_s": 0.2}}))
-    starts = [request.started for request in server.log]
-    assert len(starts) == 6
-    assert all(later - sooner >= 0.19 for sooner, later in zip(starts[:-1], starts[1:], strict=True))
-    assert server.most_in_flight == 1
+def test_a_host_is_asked_no_faster_than_the_recipe_and_its_robots_txt_say(
+    tmp_path: Path, server: Server, canary: Server
+) -> None:
+    paths = [f"/{number}.html" for number in range(4)]
+    server.pages = {path: serve(PAGE, Content_Type=HTML) for path in paths}
+    canary.pages = {"/robots.txt": serve(b"User-agent: *\nCrawl-delay: 100\n")}
+    urls = [host.url(path) for path in paths for host in (server, canary)]
+    polite = {"per_host": {"concurrency": 1, "delay_s": 0.15}, "max_crawl_delay_s": 0.4}
+    job = job_of(tmp_path, server, urls, crawler=polite)
+    crawl(job.model_copy(update={"network": NetworkSettings(allow_private=[server.address, canary.address])}))
+    assert (len(server.log), len(canary.log)) == (5, 5)
+    assert server.most_in_flight == canary.most_in_flight == 1
+    # The gap is kept between starts; on a busy machine single arrivals jitter, but not their sum.
+    assert _seconds(server.log) >= 4 * 0.15 - 0.1
+    assert _seconds(canary.log[1:]) >= 3 * 0.4 - 0.1
 
 
-def test_a_crawl_delay_is_obeyed_up_to_the_limit(tmp_path: Path, server: Server) -> None:
-    server.pages = {"/robots.txt": serve(b"User-agent: *\nCrawl-delay: 100\n")}
-    urls = [server.url(f"/{number}.html") for number in range(3)]
-    crawl(job_of(tmp_path, server, urls, crawler={"max_crawl_delay_s": 0.3}))
-    starts = [request.started for request in server.log]
-    assert all(later - sooner >= 0.29 for sooner, later in zip(starts[1:-1], starts[2:], strict=True))
+def _seconds(log: list[Request]) -> float:
+    return log[-1].started - log[0].started
 
 
 def test_sitemaps_of_seed_hosts_are_read_in_the_first_round(tmp_path: Path, server: Server) -> None:
@@ -231,30 +239,35 @@ def test_sitemaps_of_seed_hosts_are_read_in_the_first_round(tmp_path: Path, serv
     crawl(job)
     assert links_of(job) == [("/from-map.html?a=1&b=2", 1), ("/next.html", 1)]
     assert server.asked("/sitemap.xml") == 1
-    later = job_of(tmp_path, server, [server.url("/")], source={"sitemaps": True}, round=1)
-    crawl(later)
-    assert links_of(later) == [("/next.html", 2)] or links_of(later) == [("/next.html", 1)]
-    assert server.asked("/maps.xml") == 1
 
 
-def test_only_the_lanes_own_hosts_are_asked(tmp_path: Path, server: Server) -> None:
+def test_a_part_killed_before_its_sitemaps_reads_them_when_it_is_resumed(tmp_path: Path, server: Server) -> None:
+    listed = f"<urlset><url><loc>{server.url('/from-map.html')}</loc></url>".encode()
+    server.pages = {"/": serve(PAGE, Content_Type=HTML), "/sitemap.xml": serve(listed)}
+    killed = job_of(tmp_path, server, [server.url("/")], source={"sitemaps": False})
+    crawl(killed)
+    resumed = job_of(tmp_path, server, [server.url("/")], source={"sitemaps": True})
+    counts, _ = crawl(resumed.model_copy(update={"resume_from": killed.warc_path}))
+    assert ("/from-map.html", 1) in links_of(resumed)
+    assert (server.asked("/"), server.asked("/sitemap.xml"), counts.reused) == (1, 1, 2)
+
+
+def test_only_hosts_of_the_lane_that_are_not_blocked_are_asked(tmp_path: Path, server: Server, canary: Server) -> None:
+    (tmp_path / "blocked.txt").write_text("127.0.0.9 # never\n")
     server.pages = {"/": serve(PAGE, Content_Type=HTML)}
-    other = "http://other.test/"
-    mine = lane_of("127.0.0.1", 4)
-    assert mine != lane_of("other.test", 4), "choose another host name for this test"
-    counts, rows = crawl(job_of(tmp_path, server, [server.url("/"), other], lane=mine))
-    assert (list(rows), counts.pages) == (["/"], 1)
+    mine = lane_of("127.0.0.1", 1)
+    urls = [server.url("/"), canary.url("/")]
+    job = job_of(tmp_path, server, urls, crawler={"blocklist": [str(tmp_path / "blocked.txt")]})
+    frontier = first_round([*urls, "http://other.test/"], lanes=1).to_pylist()
+    frontier[-1]["lane"] = mine + 1
+    write_table(job.frontier_path, pa.Table.from_pylist(frontier, schema=FRONTIER))
+    crawl(job.model_copy(update={"lane": mine}))
+    rows = {row["host"]: row["drop_reason"] for row in read_rows(job.pages_path).to_pylist()}
+    assert rows == {"127.0.0.1": None, "127.0.0.9": "blocklisted"}
+    assert canary.num_contacts == 0
 
 
-def test_blocked_hosts_are_not_contacted(tmp_path: Path, server: Server) -> None:
-    (tmp_path / "blocked.txt").write_text("127.0.0.1\n")
-    _, rows = crawl(
-        job_of(tmp_path, server, [server.url("/")], crawler={"blocklist": [str(tmp_path / "blocked.txt")]})
-    )
-    assert rows["/"]["drop_reason"] == "robots_unreachable" or rows["/"]["drop_reason"] == "blocklisted"
-    assert server.num_contacts == 0
-
-
+@pytest.mark.slow
 def test_what_is_left_when_the_time_is_over_was_not_attempted(tmp_path: Path, server: Server) -> None:
     urls = [server.url(f"/{number}.html") for number in range(20)]
     job = job_of(tmp_path, server, urls, crawler={"per_host": {"concurrency": 1, "delay_s": 0.5}}, max_seconds=2.0)
@@ -264,6 +277,7 @@ def test_what_is_left_when_the_time_is_over_was_not_attempted(tmp_path: Path, se
     assert len(server.log) < 10
 
 
+@pytest.mark.slow
 def test_a_killed_part_repeats_at_most_what_was_in_flight(tmp_path: Path, server: Server) -> None:
     num_pages = 30
     server.pages = {f"/{number}.html": serve(PAGE, Content_Type=HTML) for number in range(num_pages)}
@@ -272,9 +286,7 @@ def test_a_killed_part_repeats_at_most_what_was_in_flight(tmp_path: Path, server
     urls = [server.url(f"/{number}.html") for number in range(num_pages)]
     polite = {"per_host": {"concurrency": 2, "delay_s": 0.05}}
     job = job_of(tmp_path, server, urls, crawler=polite)
-    program = (
-        "import sys; from crawler.spider import *; crawl_part(CrawlJob.model_validate_json(sys.argv[1]))"
-    )
+    program = "import sys; from crawler.spider import *; crawl_part(CrawlJob.model_validate_json(sys.argv[1]))"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     worker = subprocess.Popen([sys.executable, "-c", program, job.model_dump_json()], env=environment)
     while len(server.log) < num_pages // 2:
@@ -310,6 +322,15 @@ def test_a_part_that_is_done_can_be_resumed_without_a_request(tmp_path: Path, se
     assert again.warc_path.read_bytes() == job.warc_path.read_bytes()
 
 
+def test_a_network_that_is_gone_is_nobodys_fault(tmp_path: Path, server: Server) -> None:
+    gone = [f"127.0.2.{number}:{server.port}" for number in range(1, 31)]
+    job = job_of(tmp_path, server, [f"http://{address}/" for address in gone])
+    with pytest.raises(TryAgainError, match="network is gone"):
+        crawl_part(job.model_copy(update={"network": NetworkSettings(allow_private=gone)}))
+    assert not job.pages_path.exists()
+    assert list(read_responses(str(job.warc_path), 0)) == []
+
+
 def test_a_failing_child_is_our_error(tmp_path: Path, server: Server) -> None:
     job = job_of(tmp_path, server, [server.url("/")])
     job.frontier_path.write_bytes(b"nonsense")
@@ -317,6 +338,7 @@ def test_a_failing_child_is_our_error(tmp_path: Path, server: Server) -> None:
         crawl_part(job)
 
 
+@pytest.mark.slow
 def test_a_slow_host_does_not_hold_up_another(tmp_path: Path, server: Server, canary: Server) -> None:
     server.pages = {f"/{number}.html": lambda request: time.sleep(3) for number in range(4)}
     canary.pages = {f"/{number}.html": serve(PAGE, Content_Type=HTML) for number in range(20)}
@@ -329,7 +351,8 @@ def test_a_slow_host_does_not_hold_up_another(tmp_path: Path, server: Server, ca
     watcher.start()
     crawl(job)
     watcher.join()
-    assert done and done[0] - started < 3.5 + 2
+    assert done
+    assert done[0] - started < 3.5 + 2
 
 
 def _wait_for(server: Server, num_requests: int, done: list[float]) -> None:

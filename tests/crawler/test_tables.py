@@ -214,7 +214,9 @@ def test_parquet_is_sliced_by_row_groups(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_file_without_rows_yields_nothing(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"url": pa.array([], pa.string()), "caption": pa.array([], pa.string())}), tmp_path / "t.parquet")
+    pq.write_table(
+        pa.table({"url": pa.array([], pa.string()), "caption": pa.array([], pa.string())}), tmp_path / "t.parquet"
+    )
     write(tmp_path / "t.jsonl", b"\n\n")
     assert rows_of(source_of(tmp_path / "t.parquet", tmp_path / "t.jsonl")) == []
 

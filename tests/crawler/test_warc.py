@@ -59,7 +59,7 @@ def test_html_pages_with_status_200_become_candidates(tmp_path: Path) -> None:
     ]
     assert {row["source"] for row in rows} == {"warc"}
     offset = len(gzip.compress(record("http://a.test/1", IMAGE)))
-    assert [row["origin"] for row in rows][0] == "t.warc.gz:0"
+    assert rows[0]["origin"] == "t.warc.gz:0"
     assert [page.offset for page in read_responses(str(path), MAX_BYTES)][1] == offset
 
 
@@ -78,7 +78,10 @@ def test_a_response_can_be_read_again_at_its_offset(tmp_path: Path) -> None:
         (b"Content-Encoding: deflate\r\n", zlib.compress(IMAGE)[2:-4]),
         (b"Content-Encoding: gzip, gzip\r\n", gzip.compress(gzip.compress(IMAGE))),
         (b"Content-Encoding: gzip\r\n", IMAGE),  # an archive that unpacked the body, but kept the header
-        (b"Transfer-Encoding: chunked\r\n", b"5\r\n" + IMAGE[:5] + b"\r\n%x;x=y\r\n" % len(IMAGE[5:]) + IMAGE[5:] + b"\r\n0\r\n\r\n"),
+        (
+            b"Transfer-Encoding: chunked\r\n",
+            b"5\r\n" + IMAGE[:5] + b"\r\n%x;x=y\r\n" % len(IMAGE[5:]) + IMAGE[5:] + b"\r\n0\r\n\r\n",
+        ),
         (b"Transfer-Encoding: chunked\r\n", IMAGE),
     ],
 )
@@ -179,8 +182,15 @@ def test_unknown_codings_are_errors(coding: str) -> None:
 
 @pytest.mark.parametrize(
     ("body", "expected"),
-    [(b"2\r\nab\r\n0\r\n\r\n", b"ab"), (b"2\nab\n0\n\n", b"ab"), (b"2\r\nab\r\n", b"ab"), (b"5\r\nab", b"ab")]
-    + [(b"<p>no chunks", b"<p>no chunks"), (b"", b""), (b"ffffffffff\r\nx", b"ffffffffff\r\nx")],
+    [
+        (b"2\r\nab\r\n0\r\n\r\n", b"ab"),
+        (b"2\nab\n0\n\n", b"ab"),
+        (b"2\r\nab\r\n", b"ab"),
+        (b"5\r\nab", b"ab"),
+        (b"<p>no chunks", b"<p>no chunks"),
+        (b"", b""),
+        (b"ffffffffff\r\nx", b"ffffffffff\r\nx"),
+    ],
 )
 def test_chunks_are_joined(body: bytes, expected: bytes) -> None:
     assert dechunk(body) == expected

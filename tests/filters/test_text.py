@@ -132,14 +132,14 @@ def test_stored_texts_are_nfc_without_controls_and_single_spaced(texts: list[str
 
 
 @pytest.mark.parametrize(
-    "hostile", ["&" * 50_000, "a\u0301" * 5_000, " " * 50_000, "1" * 9_999, "a@" * 4_900, "qq" * 4_900]
+    "hostile", ["&" * 50_000, "&" * 9_999, "a\u0301" * 5_000, " " * 50_000, "1" * 9_999, "a@" * 4_900, "qq" * 4_900]
 )
 def test_hostile_text_takes_linear_time(hostile: str) -> None:
     normalise(pa.array(["暖"]), TextSettings())
     started = time.process_time()
     found = normalise(pa.array([hostile]), TextSettings())
     text_measures(found["text"], ALL_MEASURES)
-    assert time.process_time() - started < 1.0  # measured at 2-30 ms; quadratic work takes many seconds
+    assert time.process_time() - started < 1.0  # measured at 4-12 ms; quadratic work takes many seconds
 
 
 @pytest.mark.parametrize(

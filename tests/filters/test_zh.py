@@ -95,6 +95,15 @@ def test_names_are_masked_the_same_alone_and_among_others() -> None:
     assert together == alone * 50
 
 
+def test_a_line_break_is_refused_rather_than_shifting_the_rows() -> None:
+    texts = pa.array(["漢字\n刘德华在香港", "刘德华"])
+    for work in (simplify, lambda column: mask_names(column, "*")):
+        with pytest.raises(ValueError, match="line break"):
+            work(texts)
+    found = normalise(texts, TextSettings(names="*"))
+    assert found["text"].to_pylist() == ["汉字 *在香港", "*"]
+
+
 def test_null_leaves_names_as_they_are() -> None:
     found = normalise(pa.array(["刘德华在香港"]), TextSettings(names=None))
     assert found["text"].to_pylist() == ["刘德华在香港"]
