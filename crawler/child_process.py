@@ -12,7 +12,9 @@ _PR_SET_PDEATHSIG = 1
 _ROOT = str(Path(__file__).resolve().parents[1])
 
 
-def start_python_child(module: str, *, stdin: int | IO[bytes], stdout: int | IO[bytes]) -> "subprocess.Popen[bytes]":
+def start_python_child(
+    module: str, *, stdin: int | IO[bytes], stdout: int | IO[bytes], stderr: IO[bytes] | None = None
+) -> "subprocess.Popen[bytes]":
     """Runs `module.main()` in a fresh interpreter, found where this one was found; no shell, no new session.
 
     The child must call `die_with_parent`. Start it from a thread that lives as long as it: Linux counts the
@@ -21,7 +23,7 @@ def start_python_child(module: str, *, stdin: int | IO[bytes], stdout: int | IO[
     program = f"import sys; sys.path.insert(0, {_ROOT!r}); from {module} import main; main()"
     # -P: the working folder is no place to import from.
     command = [sys.executable, "-P", "-c", program, str(os.getpid())]
-    return subprocess.Popen(command, stdin=stdin, stdout=stdout)
+    return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)
 
 
 def die_with_parent() -> None:

@@ -1,10 +1,12 @@
 """One part of a crawl round: its pages fetched by Scrapy in a child process, into a WARC and two tables."""
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from pydantic import Field
 
@@ -16,6 +18,7 @@ from shards.settings import Section
 
 OUTAGE_EXIT = 75
 _GRACE_S = 120.0
+_LAST_BYTES = 2000
 
 
 class CrawlJob(Section):
@@ -55,18 +58,30 @@ def crawl_part(job: CrawlJob) -> CrawlCounts:
     """
     if job.crawler.user_agent is None:
         raise ValueError("a crawl needs crawler.user_agent")
-    child = start_python_child("crawler.crawl_child", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        # Through a pipe: a command line holds no more than 128 KiB, and a recipe may name many seeds.
-        limit_s = job.max_seconds + job.fetch.total_timeout_s + _GRACE_S
-        answer, _ = child.communicate(job.model_dump_json().encode(), timeout=limit_s)
-    finally:
-        if child.poll() is None:
-            child.kill()
-            child.wait()
-    if child.returncode == OUTAGE_EXIT:
-        raise TryAgainError("the network is gone: nearly no host can be reached; run again when it is back")
-    if child.returncode != 0:
-        raise RuntimeError(f"the crawl of lane {job.lane} ended with exit code {child.returncode}")
+    with TemporaryFile() as complaints:
+        child = start_python_child(
+            "crawler.crawl_child", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints
+        )
+        try:
+            # Through a pipe: a command line holds no more than 128 KiB, and a recipe may name many seeds.
+            limit_s = job.max_seconds + job.fetch.total_timeout_s + _GRACE_S
+            answer, _ = child.communicate(job.model_dump_json().encode(), timeout=limit_s)
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+        if child.returncode == OUTAGE_EXIT:
+            raise TryAgainError("the network is gone: nearly no host can be reached; run again when it is back")
+        if child.returncode != 0:
+            raise RuntimeError(
+                f"the crawl of lane {job.lane} ended with exit code {child.returncode}: {_last_words(complaints)}"
+            )
     counts: dict[str, Any] = json.loads(answer)
     return CrawlCounts(**counts)
+
+
+def _last_words(complaints: IO[bytes]) -> str:
+    """The end of what the child wrote to its error output."""
+    size = complaints.seek(0, os.SEEK_END)
+    complaints.seek(max(0, size - _LAST_BYTES))
+    return complaints.read(_LAST_BYTES).decode("utf-8", "replace").strip() or "it said nothing"
