@@ -77,13 +77,14 @@ def _canonical_chunk(raw: pa.Array) -> pa.RecordBatch:
     is_canonical = pc.fill_null(is_canonical, False)
     if pc.all(is_canonical, min_count=0).as_py():
         return _batch(raw, _plain_hosts(raw), pa.nulls(len(raw), pa.string()))
-    odd = [_examine(url) for url in raw.filter(pc.invert(is_canonical)).to_pylist()]
-    canonical, host, reason = (pa.array(column, pa.string()) for column in zip(*odd, strict=True))
-    fast = raw.filter(is_canonical)
+    is_odd = pc.invert(is_canonical)
+    odd = [_examine(url) for url in raw.filter(is_odd).to_pylist()]
+    odd_canonical, odd_host, odd_reason = (pa.array(column, pa.string()) for column in zip(*odd, strict=True))
+    canonical = pc.replace_with_mask(raw, is_odd, odd_canonical)
     return _batch(
-        _interleave(is_canonical, fast, canonical),
-        _interleave(is_canonical, _plain_hosts(fast), host),
-        _interleave(is_canonical, pa.nulls(len(fast), pa.string()), reason),
+        canonical,
+        pc.replace_with_mask(_plain_hosts(canonical), is_odd, odd_host),
+        pc.replace_with_mask(pa.nulls(len(raw), pa.string()), is_odd, odd_reason),
     )
 
 
@@ -91,13 +92,8 @@ def _batch(*columns: pa.Array) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(list(columns), schema=CANONICAL_COLUMNS)
 
 
-def _interleave(mask: pa.Array, where_true: pa.Array, where_false: pa.Array) -> pa.Array:
-    blank = pa.nulls(len(mask), pa.string())
-    return pc.replace_with_mask(pc.replace_with_mask(blank, mask, where_true), pc.invert(mask), where_false)
-
-
 def _plain_hosts(canonical: pa.Array) -> pa.Array:
-    """Hosts of URLs that have neither user nor port: what lies between the second slash and the third."""
+    """What lies between the second slash and the third: the host, where there is neither user nor port."""
     return pc.list_element(pc.split_pattern(canonical, "/", max_splits=3), 2)
 
 

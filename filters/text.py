@@ -32,6 +32,8 @@ MAX_CHARS = 10_000
 # More than two combining marks on one character are decoration (zalgo).
 _SURPLUS_MARKS = re.compile(rf"([{MARKS}]{{2}})[{MARKS}]+")
 
+_TOUCHED = AMPERSAND | COMPOSES | MAPPED | UNDECODABLE
+
 NORMALISED = pa.schema([("text", pa.string()), ("drop_reason", pa.string()), ("detail", pa.string())])
 
 
@@ -109,18 +111,22 @@ def _decoded(value: bytes | None) -> str | None:
 
 def _clean(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Texts without odd characters, and whether each holds U+FFFD. Only rows that need it are touched."""
+    undecodable = np.zeros(len(texts), dtype=np.bool_)
+    column = TextColumn(texts)
+    touched = column.rows_with((column.kinds & _TOUCHED != 0) | _odd_spaces(column.codes, column.starts))
+    if len(touched):
+        some, undecodable[touched] = _clean_some(texts.take(pa.array(touched)))
+        texts = replaced(texts, touched, some)
+    return texts, pa.array(undecodable)
+
+
+def _clean_some(texts: pa.Array) -> tuple[pa.Array, Bools]:
     column = TextColumn(texts)
     slow = column.rows_with(column.kinds & (AMPERSAND | COMPOSES) != 0)
     if len(slow):
         texts = replaced(texts, slow, _recomposed(texts.take(pa.array(slow))))
         column = TextColumn(texts)
-    surplus = _surplus_spaces(column.codes, column.starts) | _final_spaces(column.codes, column.starts)
-    odd = column.rows_with((column.kinds & MAPPED != 0) | surplus)
-    if len(odd):
-        texts = replaced(texts, odd, _mapped(texts.take(pa.array(odd))))
-    undecodable = np.zeros(len(texts), dtype=np.bool_)
-    undecodable[column.rows_with(column.kinds & UNDECODABLE != 0)] = True
-    return texts, pa.array(undecodable)
+    return _mapped(texts), column.count(UNDECODABLE) > 0
 
 
 def _recomposed(texts: pa.Array) -> pa.Array:
@@ -142,6 +148,11 @@ def _mapped(texts: pa.Array) -> pa.Array:
 
 def _kept(codes: Codes, starts: Counts, keep: Bools) -> tuple[Codes, Counts]:
     return codes[keep], np.concatenate([[0], np.cumsum(keep, dtype=np.int64)])[starts]
+
+
+def _odd_spaces(codes: Codes, starts: Counts) -> Bools:
+    """Spaces that `_mapped` would take away."""
+    return np.asarray(_surplus_spaces(codes, starts) | _final_spaces(codes, starts))
 
 
 def _surplus_spaces(codes: Codes, starts: Counts) -> Bools:

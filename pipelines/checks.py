@@ -4,10 +4,10 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from crawler.sources import CrawlSource
 from filters.measures import MEASURES, needed_measures
 from filters.rules import PlacedRule, place_rules
-from pipelines.recipe import Problem, Recipe, parse_recipe, raise_problems
+from pipelines.problems import Problem, raise_problems
+from pipelines.recipe import Recipe, parse_recipe
 from pipelines.tasks import Plan
 from shards.errors import UsageError
 
@@ -18,11 +18,14 @@ def checked_plan(mapping: Mapping[str, Any], what: str) -> Plan:
     rules, rule_problems = _placed(mapping, recipe)
     problems += rule_problems
     problems += _measure_problems(mapping.get("measures"))
+    problems += _identity_problems(mapping)
+    problems += _missing_model_problems(mapping, rules)
     if recipe is None:
         raise_problems(what, problems)
         raise AssertionError("a recipe without a model has problems")
     plan = Plan(recipe, tuple(rules), measures_needed(recipe, rules))
-    problems += _identity_problems(recipe)
+    if recipe.fetch.verify_sha256:
+        problems.append(Problem("fetch.verify_sha256", "no source reads a sha256 column yet: leave it false"))
     if not problems:
         problems += _model_problems(plan)
     raise_problems(what, problems)
@@ -61,26 +64,42 @@ def measures_needed(recipe: Recipe, rules: list[PlacedRule]) -> tuple[str, ...]:
     return tuple(needed_measures(names))
 
 
-def _identity_problems(recipe: Recipe) -> list[Problem]:
-    if recipe.crawler.user_agent is not None:
+def _identity_problems(mapping: Mapping[str, Any]) -> list[Problem]:
+    if not _lacks(mapping.get("crawler", {}), "user_agent"):
         return []
-    crawls = " and pages" if isinstance(recipe.source, CrawlSource) else ""
-    example = '"mybot/1.0 (+https://example.org/bot; bot@example.org)"'
+    source = mapping.get("source")
+    crawls = isinstance(source, Mapping) and source.get("kind") == "crawl"
     return [
         Problem(
             "crawler.user_agent",
-            f"is required, because images{crawls} are fetched: name a bot and a contact, as {example}",
+            f"is required, because images{' and pages' if crawls else ''} are fetched: name a bot and a contact, "
+            'as "mybot/1.0 (+https://example.org/bot; bot@example.org)"',
         )
     ]
 
 
-def _model_problems(plan: Plan) -> list[Problem]:
-    if not plan.scores:
+def _missing_model_problems(mapping: Mapping[str, Any], rules: list[PlacedRule]) -> list[Problem]:
+    if not _lacks(mapping, "score"):
         return []
-    if plan.recipe.score is None:
-        asking = [rule.name for rule in plan.rules if {"clip_score", "clip_pct"} & set(rule.columns)]
-        who = f"rules {', '.join(asking)} need" if asking else "measures ask for"
-        return [Problem("score", f"is required, because {who} clip_score: name a model, or drop them")]
+    asking = [rule.name for rule in rules if _SCORES.intersection(rule.columns)]
+    measures = mapping.get("measures")
+    named = isinstance(measures, list) and any(name in _SCORES for name in measures if isinstance(name, str))
+    if not asking and not named:
+        return []
+    who = f"the rules {', '.join(asking)} need" if asking else "`measures` asks for"
+    return [Problem("score", f"is required, because {who} clip_score: name a model, or drop them")]
+
+
+_SCORES = frozenset({"clip_score", "clip_pct"})
+
+
+def _lacks(section: object, key: str) -> bool:
+    return isinstance(section, Mapping) and section.get(key) is None
+
+
+def _model_problems(plan: Plan) -> list[Problem]:
+    if not plan.scores or plan.recipe.score is None:
+        return []
     from filters.clip import check_scorer
 
     try:

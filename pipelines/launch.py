@@ -1,6 +1,7 @@
 """One call of `curate run`: check, take the folder, run the flow, write down what happened, end with the funnel."""
 
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -16,13 +17,16 @@ from pipelines.checks import checked_plan
 from pipelines.flow.collect import source_slices
 from pipelines.progress import Progress
 from pipelines.runner import Runner
+from pipelines.strict_yaml import load_yaml
 from pipelines.tasks import Context, Plan
 from pipelines.workers import Pool
-from shards.errors import DiskError, UsageError
+from shards.errors import UsageError
 from shards.lease import Lease
 from shards.storage import disk_faults, open_run_folder, put_whole
 
 _RECIPE_FILE = "recipe.yaml"
+_FIRST_FILES = ("lease.json", ".lease.json", ".recipe.yaml", ".writable")
+"""What a run that is killed in its first moments leaves in its folder (and the beginnings of temporary names)."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def run_recipe(
         put_whole(run / _RECIPE_FILE, _recipe_text(plan).encode())
         facts = _start_facts(plan)
         put_whole(run / "run.json", _as_json(facts))
-        runner = _run(Context(run, plan, lease.token), open_pool, progress)
+        runner = _run(Context(run, plan, lease.token, _fetch_ends(plan)), open_pool, progress)
         stats = json.loads((run / "release" / "stats.json").read_bytes())
         facts |= {
             "finished": time.time(),
@@ -74,17 +78,22 @@ def _run(context: Context, open_pool: Callable[[], Pool], progress: Progress) ->
     return runner
 
 
+def _fetch_ends(plan: Plan) -> float | None:
+    hours = plan.recipe.crawler.deadline_h
+    return None if hours is None else time.time() + 3600 * hours
+
+
 def _check_folder(run: Path, plan: Plan) -> None:
     """The folder must be new, empty, or a run of the same source."""
-    if run.exists() and not run.is_dir():
+    if os.path.exists(run) and not run.is_dir():  # unlike Path's, it takes a name that is too long for one of nothing
         raise UsageError(f"--out {run}: is a file; expected a folder, new or of an earlier run")
-    if not run.exists() or not any(run.iterdir()):
+    if not os.path.exists(run) or all(path.name.startswith(_FIRST_FILES) for path in run.iterdir()):
         return
     recipe = run / _RECIPE_FILE
-    if not recipe.is_file():
+    before = load_yaml(recipe) if recipe.is_file() else {}
+    if "source" not in before:
         raise UsageError(f"--out {run}: is neither empty nor a run of curate; choose a new folder")
-    before = yaml.safe_load(recipe.read_text(encoding="utf-8"))["source"]
-    if before != json.loads(plan.recipe.source.model_dump_json()):
+    if before["source"] != json.loads(plan.recipe.source.model_dump_json()):
         raise UsageError(
             f"--out {run}: holds a run of another source; a changed `source:` needs a folder of its own "
             "(new files under the same paths do not)"
@@ -98,8 +107,8 @@ def _make_folder(run: Path) -> None:
             probe = run / ".writable"
             probe.touch()
             probe.unlink()
-    except FileNotFoundError as error:
-        raise DiskError(f"--out {run}: cannot be made: {error.strerror}") from error
+    except OSError as error:  # a file in place of a parent, a name too long, ...
+        raise UsageError(f"--out {run}: cannot be made: {error.strerror}; choose another folder") from error
 
 
 def _recipe_text(plan: Plan) -> str:

@@ -18,22 +18,33 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def run_query(run: Path, query: str, format_: str, output: Path | None) -> None:
-    """Print or write what a query finds. Raises `UsageError` for a query or a format that does not work."""
+    """Print or write what a query finds. Raises `UsageError` for a query, a format or a file that does not work."""
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: expected one of {', '.join(FORMATS)}")
     if format_ == "parquet" and output is None:
         raise UsageError("--format parquet needs --output FILE")
+    if format_ == "table" and output is not None:
+        raise UsageError("--output needs --format csv, json or parquet; a table goes to the terminal")
     with open_catalog(run) as connection:
         try:
-            relation = connection.sql(query)
-        except duckdb.Error as error:
+            _answer(connection, query, format_, output)
+        except duckdb.Error as error:  # some come only as rows are read, such as a text that is no number
             raise UsageError(f"the query failed: {error}\n{_known_views(connection)}") from None
-        if relation is None:
-            return
-        if format_ == "table" and output is None:
-            relation.show(max_rows=200)
-            return
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, query: str, format_: str, output: Path | None) -> None:
+    relation = connection.sql(query)
+    if relation is None:
+        return
+    if format_ == "table":
+        relation.show(max_rows=200)
+        return
+    try:
         _write(relation.to_arrow_reader(10_000), format_, output)
+    except OSError as error:
+        if output is None:
+            raise
+        raise UsageError(f"--output {output}: {error.strerror or error}") from error
 
 
 def _known_views(connection: duckdb.DuckDBPyConnection) -> str:

@@ -1,8 +1,7 @@
 """The recipe: one YAML file that says a run in full, checked whole before anything runs."""
 
-import difflib
+import os.path
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from crawler.sources import Source
 from dedup.settings import DedupSettings
 from filters.clip_settings import ScoreSettings
 from filters.settings import TextSettings
+from pipelines.problems import Problem, explained
 from pipelines.strict_yaml import load_yaml
 from shards.errors import UsageError
 from shards.image_settings import ImageSettings
@@ -60,17 +60,6 @@ class Recipe(Section):
         return value
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a recipe: the dotted place, and what was expected."""
-
-    place: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.message}" if self.place else self.message
-
-
 def read_recipe(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The recipe's mapping with `extends` resolved and `--set` overrides applied; not yet validated.
 
@@ -87,15 +76,7 @@ def parse_recipe(mapping: Mapping[str, Any]) -> tuple[Recipe | None, list[Proble
     try:
         return Recipe.model_validate(dict(mapping)), []
     except ValidationError as error:
-        return None, [_problem_of(dict(details), mapping) for details in error.errors(include_url=False)]
-
-
-def raise_problems(what: str, problems: Sequence[Problem]) -> None:
-    """Raise one `UsageError` that lists every problem; nothing if there is none."""
-    if problems:
-        count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        raise UsageError(f"{what} has {count}; nothing was run:\n{lines}")
+        return None, explained(error, mapping, Recipe.model_json_schema())
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -118,9 +99,8 @@ def _with_bases(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _recipe_path(name: str) -> Path:
-    path = Path(name)
-    if path.is_file():
-        return path
+    if os.path.isfile(name):  # unlike Path's, it knows that a whole recipe in place of a name is no file
+        return Path(name)
     shipped = shipped_recipes()
     if name in shipped:
         return shipped[name]
@@ -149,7 +129,9 @@ def _apply_override(mapping: dict[str, Any], override: str) -> None:
     place, equals, text = override.partition("=")
     if not equals or not place.strip():
         raise UsageError(f"--set {override}: expected PLACE=VALUE, as in --set rules.too_small='min_side > 256'")
-    keys = place.strip().split(".")
+    keys = [key.strip() for key in place.split(".")]
+    if not all(keys):
+        raise UsageError(f"--set {override}: {place!r} is no dotted place, as in rules.too_small")
     target = mapping
     for key in keys[:-1]:
         nested = target.setdefault(key, {})
@@ -157,7 +139,7 @@ def _apply_override(mapping: dict[str, Any], override: str) -> None:
             raise UsageError(f"--set {override}: {key} is not a section of the recipe")
         target[key] = nested = dict(nested)
         target = nested
-    is_rule = keys[0] == "rules"
+    is_rule = keys[0] == "rules" and len(keys) == 2
     value = text if is_rule else load_yaml(text, what=f"--set {place}")
     if is_rule and text.strip() in ("", "null"):
         target.pop(keys[-1], None)
@@ -168,51 +150,3 @@ def _apply_override(mapping: dict[str, Any], override: str) -> None:
 def _as_sql(expression: object) -> object:
     """YAML reads a bare `true` as a flag; as a rule it is SQL."""
     return str(expression).lower() if isinstance(expression, bool) else expression
-
-
-def _problem_of(details: dict[str, Any], mapping: Mapping[str, Any]) -> Problem:
-    location = [str(step) for step in details["loc"] if str(step) not in _UNION_TAGS]
-    place = ".".join(location)
-    if details["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        return Problem(place, f"unknown key{_nearest(location[-1], known)}; known here: {', '.join(known)}")
-    if details["type"] == "missing":
-        return Problem(place, "is required")
-    return Problem(place, f"{details['msg'].removeprefix('Value error, ')}{_got(details)}")
-
-
-_UNION_TAGS = frozenset({"table", "warc", "crawl", "literal['best_score']", "list[str]"})
-
-
-def _got(details: dict[str, Any]) -> str:
-    value = details.get("input")
-    return f" (got {value!r})" if isinstance(value, str | int | float | bool) or value is None else ""
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f", did you mean {close[0]}?" if close else ""
-
-
-def _known_keys(location: Sequence[str]) -> list[str]:
-    """Names of the keys that a place of the recipe may hold, from its JSON schema."""
-    schema = Recipe.model_json_schema()
-    definitions = schema.get("$defs", {})
-    keys = set(schema["properties"])
-    nodes = [schema]
-    for step in location:
-        nodes = [found for node in nodes for found in _descend(node, step, definitions)]
-        keys = {key for node in nodes for key in node.get("properties", {})}
-    return sorted(keys)
-
-
-def _descend(node: Mapping[str, Any], step: str, definitions: Mapping[str, Any]) -> list[dict[str, Any]]:
-    child = node.get("properties", {}).get(step, node.get("additionalProperties"))
-    return _resolve(child, definitions) if isinstance(child, dict) else []
-
-
-def _resolve(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if "$ref" in node:
-        return _resolve(definitions[node["$ref"].rsplit("/", 1)[1]], definitions)
-    choices = [*node.get("anyOf", []), *node.get("oneOf", []), *node.get("allOf", [])]
-    return [dict(node)] if not choices else [found for choice in choices for found in _resolve(choice, definitions)]

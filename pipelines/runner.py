@@ -3,13 +3,13 @@
 import json
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.attempts import perform, probe
 from pipelines.progress import Progress
-from pipelines.stages import NARROWS, STAGES
+from pipelines.stages import NARROWS, STAGES, Stage
 from pipelines.tasks import Batch, Context, Flow, RowFilter, Task
 from pipelines.workers import Pool, WorkerDiedError
 from shards.catalog import PLAN_FILE
@@ -42,10 +42,10 @@ class Runner:
     _running: dict[object, _Running] = field(default_factory=dict)
     _planned: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
 
-    def run(self) -> Flow:
+    def run(self, stages: Sequence[Stage] = STAGES) -> Flow:
         """Every stage in turn; returns the finished flow. Raises the first fault that is not a part's own."""
         flow = Flow(self.context)
-        for stage in STAGES:
+        for stage in stages:
             for batch in stage.steps(flow):
                 self._planned[batch.step] = [
                     *self._planned.get(batch.step, []),

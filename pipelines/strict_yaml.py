@@ -11,19 +11,39 @@ MAX_BYTES = 1_000_000
 MAX_ALIASES = 50
 
 
+class _AliasError(yaml.MarkedYAMLError):
+    """An alias that a recipe may not use."""
+
+    def __init__(self, problem: str, event: yaml.AliasEvent) -> None:
+        super().__init__(None, None, problem, event.start_mark)  # type: ignore[arg-type]  # the stubs add C's marks
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """A SafeLoader that refuses duplicate keys and alias bombs."""
+    """A SafeLoader that refuses duplicate keys, many aliases, and aliases inside of what others stand for."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self._num_aliases = 0
+        self._num_anchors_around = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            self._num_aliases += 1
-            if self._num_aliases > MAX_ALIASES:
-                raise yaml.constructor.ConstructorError(None, None, f"more than {MAX_ALIASES} aliases")
-        return super().compose_node(parent, index)
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it out
+        if isinstance(event, yaml.AliasEvent):
+            self._check_alias(event)
+            return super().compose_node(parent, index)
+        is_anchored = getattr(event, "anchor", None) is not None
+        self._num_anchors_around += is_anchored
+        node = super().compose_node(parent, index)
+        self._num_anchors_around -= is_anchored
+        return node
+
+    def _check_alias(self, event: yaml.AliasEvent) -> None:
+        """Aliases of aliases grow exponentially: a few lines would stand for gigabytes."""
+        self._num_aliases += 1
+        if self._num_aliases > MAX_ALIASES:
+            raise _AliasError(f"more than {MAX_ALIASES} aliases", event)
+        if self._num_anchors_around:
+            raise _AliasError(f"alias *{event.anchor} stands inside an anchored value; write it out there", event)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -46,7 +66,8 @@ def load_yaml(source: Path | str, what: str = "") -> Any:
     text = _read(source)
     value = _parse(text, f"recipe {source}")
     if not isinstance(value, dict):
-        raise UsageError(f"recipe {source}: expected a mapping of sections, got {type(value).__name__}")
+        found = "nothing" if value is None else "a list" if isinstance(value, list) else f"only {value!r:.80}"
+        raise UsageError(f"recipe {source}: expected sections such as `name:` and `source:`, found {found}")
     return value
 
 
@@ -62,14 +83,14 @@ def _read(path: Path) -> str:
 
 
 def _parse(text: str, what: str) -> Any:
-    loader = _StrictLoader(text)
     try:
-        return loader.get_single_data()
+        return _StrictLoader(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UsageError(f"{what}: not a readable YAML{place}: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"{what}: not a readable YAML: {error}") from error
-    finally:
-        loader.dispose()
+        told = ", ".join(part for part in (error.context, error.problem) if part)
+        raise UsageError(f"{what}: not a readable YAML{place}: {told}") from error
+    except RecursionError as error:
+        raise UsageError(f"{what}: not a readable YAML: nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the 45th of May, or a number of 5,000 digits
+        raise UsageError(f"{what}: not a readable YAML: {' '.join(str(error).split())}") from error

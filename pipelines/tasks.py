@@ -68,11 +68,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Context:
-    """What every task of a run needs. It travels to workers; `token` shows that the run still owns its folder."""
+    """What every task of a run needs. It travels to workers; `token` shows that the run still owns its folder.
+
+    `fetch_ends` is when `crawler.deadline_h` runs out, in seconds since the epoch.
+    """
 
     run: Path
     plan: Plan
     token: str
+    fetch_ends: float | None = None
 
     def folder(self, step: str) -> StepFolder:
         return StepFolder(self.run, step)

@@ -1,5 +1,6 @@
 """`curate why`: the story of one sample or page, from the parts of the run it went through."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from shards.database import quoted, scratch_database
 from shards.errors import CurateError
 from shards.schema import STAGES, uid_of
 
-_FACTS = ("url", "page_url", "host", "source", "query", "strength", "category", "license", "num_pages")
-_HEX = frozenset("0123456789abcdef")
+_FACTS = ("page_url", "host", "source", "query", "strength", "category", "license", "num_pages")
+_UID = re.compile(r"[0-9a-fA-F]{32}")
 
 
 class UnknownSampleError(CurateError):
@@ -23,11 +24,11 @@ class UnknownSampleError(CurateError):
 def tell_story(run: Path, url_or_uid: str) -> str:
     """What became of an image (by URL or uid) or a page (by URL), and why. Raises `UnknownSampleError`."""
     plan = read_plan(run)
-    uid = url_or_uid if len(url_or_uid) == 32 and set(url_or_uid) <= _HEX else _uid(url_or_uid)
+    uid = url_or_uid.lower() if _UID.fullmatch(url_or_uid) else _uid(url_or_uid)
     row = _find(run, "select", ("kept", "dropped"), "uid", uid)
     if row is not None:
         shard = _find(run, "release", ("manifest",), "uid", uid)
-        return "\n".join(_sample_story(row, plan, shard["shard"] if shard else None))
+        return "\n".join(_sample_story(row, plan, shard["shard"] if shard else None, run))
     page = _find(run, "crawl", ("pages",), "url", canonical_url(url_or_uid) or url_or_uid)
     if page is not None:
         return "\n".join(_page_story(page))
@@ -63,17 +64,17 @@ def _find(run: Path, step: str, roles: tuple[str, ...], column: str, value: str)
         return None
     with scratch_database(run) as database:
         query = f"SELECT * FROM read_parquet({quoted(paths)}, union_by_name = true) WHERE {column} = ? LIMIT 1"
-        found = database.execute(query, [value]).to_arrow_table()
-    rows: list[dict[str, Any]] = found.to_pylist() if found is not None else []
+        rows: list[dict[str, Any]] = database.sql(query, params=[value]).to_arrow_table().to_pylist()
     return rows[0] if rows else None
 
 
-def _sample_story(row: dict[str, Any], plan: Plan, shard: str | None) -> list[str]:
-    lines = [row["url"] or row["uid"], f"  uid         {row['uid']}"]
-    lines += [f"  {name:11} {row[name]}" for name in _FACTS if name != "url" and row.get(name) is not None]
+def _sample_story(row: dict[str, Any], plan: Plan, shard: str | None, run: Path) -> list[str]:
+    """What became of it comes first, then what it is, then every measure and every rule."""
+    lines = [_printable(row["url"] or row["uid"]), f"  uid         {row['uid']}"]
     lines += _verdict(row, plan, shard)
+    lines += _group(row, _find(run, "select", ("kept", "dropped"), "uid", row["dup_of"]) if row.get("dup_of") else None)
+    lines += [f"  {name:11} {_printable(str(row[name]))}" for name in _FACTS if row.get(name) is not None]
     lines += _texts(row, plan)
-    lines += _group(row)
     lines += _measures(row, plan)
     return lines + _rules(row, plan)
 
@@ -87,7 +88,7 @@ def _verdict(row: dict[str, Any], plan: Plan, shard: str | None) -> list[str]:
     if rule:
         lines += [f"              {name} = {_shown(value)}" for name, value in _values(row, rule)]
     if row["detail"]:
-        lines.append(f"  detail      {row['detail']}")
+        lines.append(f"  detail      {_printable(row['detail'])}")
     also = [name for name in row["failed_rules"] or [] if name != reason]
     if also:
         lines.append(f"  failed too  {', '.join(also)}")
@@ -118,9 +119,11 @@ def _texts(row: dict[str, Any], plan: Plan) -> list[str]:
     return lines
 
 
-def _group(row: dict[str, Any]) -> list[str]:
-    if row.get("dup_of"):
-        return [f"  duplicate   of {row['dup_of']}, which stayed (group {row['dup_group']})"]
+def _group(row: dict[str, Any], survivor: dict[str, Any] | None) -> list[str]:
+    if survivor is not None:
+        fate = "is kept" if survivor["status"] == "kept" else f"fell later for {survivor['drop_reason']}"
+        who = f"{_printable(survivor['url'])} (uid {survivor['uid']})"
+        return [f"  duplicate   of {who}, which stayed of the group and {fate}"]
     return [f"  group       {row['dup_group']}"] if row.get("dup_group") else []
 
 
@@ -136,14 +139,17 @@ def _rules(row: dict[str, Any], plan: Plan) -> list[str]:
     lines = ["  rules"]
     for rule in plan.rules:
         failed = rule.name in (row["failed_rules"] or [])
-        before = row["dropped_at"] is None or _comes_before(rule, row["dropped_at"])
-        verdict = "failed" if failed else "passed" if before or rule.stage == row["dropped_at"] else "not reached"
+        verdict = "failed" if failed else "passed" if _was_judged(rule, row, plan) else "not reached"
         lines.append(f"    {verdict:11} {rule.stage:8} {rule.name}: {rule.expression}")
     return lines
 
 
-def _comes_before(rule: PlacedRule, stage: str) -> bool:
-    return STAGES.index(rule.stage) < STAGES.index(stage)
+def _was_judged(rule: PlacedRule, row: dict[str, Any], plan: Plan) -> bool:
+    """What the web refused at a stage was not judged there; what a rule dropped met all rules of its stage."""
+    if row["dropped_at"] is None:
+        return True
+    last = STAGES.index(row["dropped_at"]) - (_rule(plan, row["drop_reason"]) is None)
+    return STAGES.index(rule.stage) <= last
 
 
 def _rule(plan: Plan, name: str) -> PlacedRule | None:
@@ -151,14 +157,22 @@ def _rule(plan: Plan, name: str) -> PlacedRule | None:
 
 
 def _shown(value: object) -> str:
-    """Texts in quotes with nothing in them that a terminal would obey."""
+    """Texts in quotes, numbers short."""
     if isinstance(value, str):
-        return "'" + "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in value[:200]) + "'"
+        return f"'{_printable(value[:200])}{'…' if len(value) > 200 else ''}'"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def _printable(text: str) -> str:
+    """Nothing in it that a terminal would obey: a page may say anything."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def _page_story(page: dict[str, Any]) -> list[str]:
-    lines = [page["url"], f"  page        round {page['round']}, depth {page['depth']}, host {page['host']}"]
+    lines = [
+        _printable(page["url"]),
+        f"  page        round {page['round']}, depth {page['depth']}, host {page['host']}",
+    ]
     if page["drop_reason"]:
         lines.append(
             f"  not used    at crawl: {page['drop_reason']}" + (f" ({page['detail']})" if page["detail"] else "")

@@ -37,6 +37,8 @@ def planned_parts(run: Path) -> dict[str, list[tuple[int, str]]]:
         steps: dict[str, list[list[Any]]] = json.loads((run / PLAN_FILE).read_bytes())
     except FileNotFoundError:
         raise UsageError(f"{run} is no run of curate: {PLAN_FILE} is not there") from None
+    except NotADirectoryError:
+        raise UsageError(f"{run} is a file; expected the folder of a run") from None
     return {step: [(int(index), str(mark)) for index, mark in parts] for step, parts in steps.items()}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,17 +28,20 @@ ROW_GROUP_ROWS = 65_536
 
 
 class TableWriter:
-    """Streams tables of one schema into a Parquet file: zstd, page checksums, dictionaries only where they pay."""
+    """Streams tables of one schema into a Parquet file: page checksums, dictionaries only where they pay.
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    zstd for what is kept and read often; lz4 for what is read once, since writing it costs half.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, compression: Literal["zstd", "lz4"] = "zstd") -> None:
         encoded = [field.name for field in schema if field.name not in _PLAIN_COLUMNS]
         self.schema = schema
         self.num_rows = 0
         self._writer = pq.ParquetWriter(
             path,
             schema,
-            compression="zstd",
-            compression_level=1,
+            compression=compression,
+            compression_level=1 if compression == "zstd" else None,
             use_dictionary=encoded,
             write_page_checksum=True,
             store_schema=True,

@@ -22,7 +22,7 @@ _MAX_SIDE_PX = 720
 
 @dataclass(frozen=True)
 class Photo:
-    """One picture: the package that carries it, the file inside the package, and the terms its package states."""
+    """One picture: the package that carries it, the file inside the package, and its terms."""
 
     name: str
     package: str
@@ -46,7 +46,12 @@ PHOTOS = (
     Photo("retina", "skimage", "data/retina.jpg", "CC0 1.0 (Mikael Häggström)"),
     Photo("rocket", "skimage", "data/rocket.jpg", "public domain (SpaceX)"),
     Photo("temple", "sklearn", "datasets/images/china.jpg", "CC BY 2.0 (danielbuechele)"),
-    Photo("terrain", "matplotlib", "mpl-data/sample_data/jacksboro_fault_dem.npz", "US elevation data, public domain; matplotlib states no terms"),
+    Photo(
+        "terrain",
+        "matplotlib",
+        "mpl-data/sample_data/jacksboro_fault_dem.npz",
+        "US elevation data, public domain; matplotlib states no terms",
+    ),
     Photo("tissue", "skimage", "data/ihc.png", "no known copyright restrictions (CMMI)"),
     Photo("writing", "skimage", "data/text.png", "public domain (Wikipedia, Corner.png)"),
 )

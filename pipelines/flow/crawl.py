@@ -1,5 +1,6 @@
 """Crawl: frontier rounds, each host in exactly one part a round, pages into WARC."""
 
+import time
 from collections.abc import Iterator
 
 from crawler.frontier import Limits, first_round, next_round
@@ -10,6 +11,7 @@ from shards.parts import fingerprint
 from shards.tables import read_rows, write_table
 
 _VERSION = 1
+_LONGEST_PART_S = 86_400.0
 
 
 def steps(flow: Flow) -> Iterator[Batch]:
@@ -71,11 +73,18 @@ def crawl(job: Job) -> Outcome:
             crawler=job.recipe.crawler,
             network=job.recipe.network,
             fetch=job.recipe.fetch,
+            max_seconds=_seconds_left(job),
         )
     )
     partial.rename(job.attempt.path("warc", "warc.gz"))
-    standing = counts.pages - sum(counts.reasons.values())
-    return Outcome(counts.pages, {**counts.reasons, "standing": standing}, {"requests": counts.requests})
+    by_reason = {**counts.reasons, "standing": counts.pages - sum(counts.reasons.values())}
+    return Outcome(counts.pages, by_reason, {"requests": counts.requests, "reused": counts.reused})
+
+
+def _seconds_left(job: Job) -> float:
+    """Until `crawler.deadline_h`: what is left then is `not_attempted`."""
+    ends = job.context.fetch_ends
+    return _LONGEST_PART_S if ends is None else max(1.0, ends - time.time())
 
 
 def _source(job: Job) -> CrawlSource:

@@ -1,7 +1,8 @@
 """Fetch: give standing samples to parts by lane of their host, and download what no earlier part holds."""
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from crawler.download import download_images
+from filters.image import fetched_measures
+from filters.measures import measures_of
+from filters.rules import PlacedRule, RuleEngine
 from pipelines.flow.narrow import only_taken
-from pipelines.flow.rows import count_reasons, standing
+from pipelines.flow.rows import count_reasons, put, standing
 from pipelines.flow.shuffle import grouped_by_rows
-from pipelines.recipe import Recipe
-from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Task, tasks_of
+from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Plan, Task, tasks_of
 from shards.parts import fingerprint
 from shards.schema import FETCHED
 from shards.tables import TableWriter, fit, read_row_groups, read_rows
@@ -37,7 +40,7 @@ def steps(flow: Flow) -> Iterator[Batch]:
     num_standing = sum(record.counts.get("standing", 0) for record in records)
     fetch = flow.recipe.fetch
     lanes = min(flow.recipe.crawler.lanes, max(1, -(-num_standing // fetch.part_rows)))
-    settings = fetch_settings(flow.recipe)
+    settings = fetch_settings(flow.plan)
     known = [record for record in flow.context.folder("fetch").records() if record.meta.get("settings") == settings]
     given: list[dict[str, Any]] = [
         {
@@ -53,16 +56,19 @@ def steps(flow: Flow) -> Iterator[Batch]:
     yield Batch("fetch", tuple(_fetch_tasks(flow, settings)))
 
 
-def fetch_settings(recipe: Recipe) -> str:
-    """What decides a stored copy; politeness, timeouts and addresses do not."""
-    return fingerprint("fetch", _VERSION, recipe.image.model_dump(exclude={"store"}), recipe.fetch.verify_sha256)
+def fetch_settings(plan: Plan) -> str:
+    """What decides a stored copy; politeness, timeouts and addresses do not. Where only passing copies are stored,
+    the rules they pass decide too."""
+    image = plan.recipe.image
+    rules = [rule.expression for rule in _rules_of_downloads(plan)] if image.store == "passing" else []
+    return fingerprint("fetch", _VERSION, image.model_dump(exclude={"store"}), rules)
 
 
 def sample_parts(flow: Flow) -> list[SamplePart]:
     """Every fetch part that holds samples of this run, by index, with where its samples are listed."""
     lists: dict[PartRef, list[tuple[PartRef, int]]] = {}
     rows: dict[PartRef, int] = {}
-    for fetched, _, samples, num_rows in _dealt_parts(flow, fetch_settings(flow.recipe)):
+    for fetched, _, samples, num_rows in _dealt_parts(flow, fetch_settings(flow.plan)):
         lists.setdefault(fetched, []).append(samples)
         rows[fetched] = rows.get(fetched, 0) + num_rows
     parts = [SamplePart(fetched, tuple(lists[fetched]), rows[fetched]) for fetched in lists]
@@ -161,6 +167,8 @@ def fetch(job: Job) -> Outcome:
         recipe.image,
         tar_path=job.attempt.path("tar", "tar"),
         spool_path=spool,
+        deadline_s=None if job.context.fetch_ends is None else max(0.0, job.context.fetch_ends - time.time()),
+        stands=_passing(job.plan) if recipe.image.store == "passing" else None,
     )
     rows = pa.concat_tables([fit(fetched, FETCHED), _set_aside(samples, job.rows.skip)]).sort_by("uid")
     counts: dict[str, int] = {}
@@ -168,6 +176,27 @@ def fetch(job: Job) -> Outcome:
     with TableWriter(job.attempt.path("rows", "parquet"), FETCHED) as writer:
         writer.write(rows)
     return Outcome(rows.num_rows, counts, {"settings": job.task.inputs["settings"]})
+
+
+def _passing(plan: Plan) -> Callable[[pa.Table], pa.Array]:
+    """Which downloads stand by the fetch rules that look at nothing but the download."""
+    rules = _rules_of_downloads(plan)
+
+    def stands(fetched: pa.Table) -> pa.Array:
+        for name, column in fetched_measures(fetched, measures_of(plan.measures, "fetch", "image")).items():
+            fetched = put(fetched, name, column)
+        verdicts = RuleEngine().evaluate(fetched, rules)
+        passing = np.ones(fetched.num_rows, np.bool_)
+        for column in verdicts.columns:
+            passing &= column.to_numpy()
+        return pa.array(passing)
+
+    return stands
+
+
+def _rules_of_downloads(plan: Plan) -> list[PlacedRule]:
+    known = {field.name for field in FETCHED} | set(measures_of(plan.measures, "fetch", "image"))
+    return [rule for rule in plan.rules_at("fetch") if set(rule.columns) <= known]
 
 
 def _set_aside(samples: pa.Table, skip: dict[int, str]) -> pa.Table:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,9 +14,9 @@ from filters.measures import MEASURES, code_version, measures_of
 from filters.rules import RuleEngine
 from pipelines.flow.fetch import read_samples, sample_parts
 from pipelines.flow.narrow import mark_skipped, only_taken
-from pipelines.flow.rows import blank_drop, count_reasons, looked_up, put
+from pipelines.flow.rows import blank_drop, count_reasons, looked_up, put, standing
 from pipelines.flow.stored import stored_images
-from pipelines.tasks import Batch, Flow, Job, Outcome, Plan, Task
+from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Plan, Task
 from shards.parts import fingerprint
 from shards.schema import FETCHED
 from shards.tables import read_rows, write_table
@@ -32,17 +33,33 @@ def steps(flow: Flow) -> Iterator[Batch]:
     names = [code_version(name) for name in [*_at_fetch(flow.plan), *_at_measure(flow.plan)]]
     rules = [(rule.name, rule.expression) for rule in flow.plan.rules_at("fetch")]
     settings = [_VERSION, names, rules]
+    earlier = _measured_before(flow)
     tasks = [
         Task(
             "measure",
             part.fetched.index,
             fingerprint("measure", settings, part.fetched.fingerprint, [(r.fingerprint, n) for r, n in part.samples]),
-            {"samples": part.samples, "fetched": part.fetched},
+            {"samples": part.samples, "fetched": part.fetched, "earlier": earlier.get(part.fetched.fingerprint)},
             num_rows=part.num_rows,
         )
         for part in sample_parts(flow)
     ]
     yield Batch("measure", tuple(tasks))
+
+
+def _measured_before(flow: Flow) -> dict[str, PartRef]:
+    """By fetch part, the measure part of any earlier recipe that knows most of what is wanted now."""
+    wanted = {code_version(name) for name in _at_measure(flow.plan)}
+    best: dict[str, tuple[int, PartRef]] = {}
+    folder = flow.context.folder("measure")
+    for record in folder.records():
+        if not folder.is_whole(record):  # the runner forgets it, and does its part again
+            continue
+        common = len(wanted & set(record.meta["measures"]))
+        fetched = record.meta["fetched"]
+        if common > best.get(fetched, (0, None))[0]:
+            best[fetched] = (common, PartRef("measure", record.index, record.fingerprint))
+    return {fetched: ref for fetched, (_, ref) in best.items()}
 
 
 def measure(job: Job) -> Outcome:
@@ -52,12 +69,13 @@ def measure(job: Job) -> Outcome:
     for name, column in fetched_measures(table, _at_fetch(job.plan)).items():
         table = put(table, name, column)
     table = judge_samples(table, job.plan.rules_at("fetch"), "fetch", RuleEngine())
-    table = mark_skipped(table, job.rows)
+    table = mark_skipped(table, job.rows, stage="measure")
     table = with_pixels(table, job)
     counts: dict[str, int] = {}
     count_reasons(counts, table)
     write_table(job.attempt.path("rows", "parquet"), table)
-    return Outcome(table.num_rows, counts)
+    versions = [code_version(name) for name in _at_measure(job.plan)]
+    return Outcome(table.num_rows, counts, {"fetched": job.task.inputs["fetched"].fingerprint, "measures": versions})
 
 
 def with_downloads(samples: pa.Table, fetched: pa.Table) -> pa.Table:
@@ -69,22 +87,54 @@ def with_downloads(samples: pa.Table, fetched: pa.Table) -> pa.Table:
 
 
 def with_pixels(table: pa.Table, job: Job) -> pa.Table:
-    """Measures of the stored copies of standing samples; null for the others."""
+    """Measures of the stored copies of standing samples; null for the others.
+
+    What an earlier recipe measured with the same code is taken over, and its image is decoded only for the rest.
+    """
     names = _at_measure(job.plan)
     if not names:
         return table
-    rows = np.flatnonzero(pc.is_null(table["drop_reason"]).to_numpy(zero_copy_only=False))
-    pixel_names = [name for name in names if name != "phash"]
-    values: dict[str, list[object]] = {name: [None] * table.num_rows for name in [*names, INFORMATIVE]}
-    images = stored_images(table.take(pa.array(rows)), job.path("fetched", "tar"))
-    for row, pixels in zip(rows, images, strict=True):
-        for name, value in image_measures(pixels, pixel_names).items():
+    columns = [*names, INFORMATIVE] if "phash" in names else names
+    known = _known_values(table["uid"], job)
+    values: dict[str, list[object]] = {name: [None] * table.num_rows for name in columns}
+    rows = np.flatnonzero(pc.is_null(table["drop_reason"]).to_numpy(zero_copy_only=False)).tolist()
+    for row in rows:
+        for name, value in known.get(row, {}).items():
             values[name][row] = value
-        if "phash" in names:
-            values["phash"][row], values[INFORMATIVE][row] = hash_and_information(pixels)
+    missing = {row: [name for name in names if name not in known.get(row, {})] for row in rows}
+    undone = [row for row in rows if missing[row]]
+    images = stored_images(table.take(pa.array(undone, pa.int64())), job.path("fetched", "tar"))
+    for row, pixels in zip(undone, images, strict=True):
+        for name, value in _measured(pixels, missing[row]).items():
+            values[name][row] = value
     for name, column in values.items():
         table = put(table, name, pa.array(column, pa.bool_() if name == INFORMATIVE else MEASURES[name].dtype))
     return table
+
+
+def _measured(pixels: npt.NDArray[np.uint8], names: list[str]) -> dict[str, object]:
+    found: dict[str, object] = dict(image_measures(pixels, [name for name in names if name != "phash"]))
+    if "phash" in names:
+        found["phash"], found[INFORMATIVE] = hash_and_information(pixels)
+    return found
+
+
+def _known_values(uids: pa.ChunkedArray, job: Job) -> dict[int, dict[str, object]]:
+    """By row, what an earlier part measured of the same stored copy with the same code."""
+    ref = job.task.inputs["earlier"]
+    if ref is None:
+        return {}
+    versions = set(job.context.record(ref).meta["measures"])
+    names = [name for name in _at_measure(job.plan) if code_version(name) in versions]
+    columns = [*names, INFORMATIVE] if "phash" in names else names
+    earlier = standing(read_rows(job.context.path(ref), ["uid", "drop_reason", *columns])).select(["uid", *columns])
+    places = {uid: row for row, uid in enumerate(uids.to_pylist())}
+    found = {}
+    for values in earlier.to_pylist():
+        row = places.get(values.pop("uid"))
+        if row is not None:
+            found[row] = values
+    return found
 
 
 def _at_fetch(plan: Plan) -> list[str]:

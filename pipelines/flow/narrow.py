@@ -2,7 +2,9 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from pipelines.flow.rows import put
 from pipelines.tasks import RowFilter
 
 
@@ -15,15 +17,18 @@ def only_taken(table: pa.Table, rows: RowFilter, first_place: int = 0) -> pa.Tab
     return table.slice(start, max(0, stop - start))
 
 
-def mark_skipped(table: pa.Table, rows: RowFilter, first_place: int = 0) -> pa.Table:
-    """Rows set aside get their reason where they had none; their traceback lies in `dead/`."""
-    places = [place for place in sorted(rows.skip) if first_place <= place < first_place + table.num_rows]
-    if not places:
+def mark_skipped(table: pa.Table, rows: RowFilter, first_place: int = 0, stage: str | None = None) -> pa.Table:
+    """Rows set aside get their reason where they had none, and `stage` as where they fell, if it is for us to say."""
+    places = np.array([p for p in sorted(rows.skip) if first_place <= p < first_place + table.num_rows], np.int64)
+    if not len(places):
         return table
-    for column, words in (("drop_reason", rows.skip), ("detail", dict.fromkeys(places, "set aside in dead/"))):
-        values = np.array(table[column].to_pylist(), dtype=object)
-        for place in places:
-            values[place - first_place] = words[place]
-        position = table.schema.get_field_index(column)
-        table = table.set_column(position, column, pa.array(values.tolist(), pa.string()))
+    words = np.full(table.num_rows, None, dtype=object)
+    words[places - first_place] = [rows.skip[place] for place in places.tolist()]
+    reasons = pa.array(words, pa.string())
+    is_new = pc.and_(pc.is_valid(reasons), pc.is_null(table["drop_reason"]))
+    values = {"drop_reason": reasons, "detail": pa.scalar("set aside in dead/")}
+    if stage is not None:
+        values["dropped_at"] = pa.scalar(stage)
+    for name, value in values.items():
+        table = put(table, name, pc.if_else(is_new, value, table[name]))
     return table

@@ -42,7 +42,7 @@ def steps(flow: Flow) -> Iterator[Batch]:
 
 def score(job: Job) -> Outcome:
     """Add `clip_score` to each text that stands on a standing sample; the other texts' scores are null."""
-    table = mark_skipped(only_taken(read_rows(job.path("dedup")), job.rows), job.rows)
+    table = mark_skipped(only_taken(read_rows(job.path("dedup")), job.rows), job.rows, stage="score")
     settings = job.recipe.score
     if settings is None:
         raise ValueError("a recipe without `score` has no score parts")

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipelines.flow.numbers import release_numbers
 from pipelines.report import render_card, render_report
 from pipelines.tasks import Job, Outcome
 from shards.catalog import RELEASE_VIEWS
-from shards.database import quoted, scratch_database
 from shards.storage import sha256_of
 from shards.tables import iter_batches
 
@@ -44,80 +44,18 @@ def _file_records(job: Job) -> Iterable[Any]:
 
 
 def release_stats(job: Job) -> dict[str, Any]:
-    """Everything that the report and the card say in numbers, from records and one pass over the select parts."""
+    """Everything that the report and the card say in numbers, from records and the rows of the select parts."""
     candidates = sum(job.context.record(ref).meta["candidates"] for ref in job.task.inputs["admit"])
-    kept, dropped = job.paths("selected", "kept"), job.paths("selected", "dropped")
-    with scratch_database(job.attempt.folder) as database:
-        database.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({quoted(kept + dropped)})")
-        rows = _query(database, "SELECT status, count(*) AS n FROM rows GROUP BY ALL ORDER BY ALL")
-        by_status = {row["status"]: row["n"] for row in rows}
-        samples = sum(by_status.values())
-        return {
-            "name": job.recipe.name,
-            "candidates": candidates,
-            "merged": candidates - samples,
-            "samples": samples,
-            "kept": by_status.get("kept", 0),
-            "dropped": by_status.get("dropped", 0),
-            "shards": sum(name.startswith("shard-") for record in _file_records(job) for name in _roles(record)),
-            "drops": _query(database, _DROPS),
-            "text_kinds": _query(database, _TEXT_KINDS),
-            "hosts": _query(database, _HOSTS),
-            "measures": {name: _spread(database, name) for name in _numbers(database)},
-        }
-
-
-_DROPS = """
-    SELECT dropped_at AS stage, drop_reason AS reason, count(*) AS samples
-    FROM rows WHERE status = 'dropped' GROUP BY ALL ORDER BY samples DESC, stage, reason
-"""
-_TEXT_KINDS = """
-    SELECT t.kind AS kind, count(*) AS texts, count(*) FILTER (t.drop_reason IS NULL) AS standing
-    FROM (SELECT unnest(texts) AS t FROM rows WHERE status = 'kept') GROUP BY ALL ORDER BY texts DESC, kind
-"""
-_HOSTS = """
-    SELECT host, count(*) AS samples, count(*) FILTER (status = 'kept') AS kept
-    FROM rows GROUP BY ALL ORDER BY samples DESC, host LIMIT 20
-"""
-
-
-def _roles(record: Any) -> list[str]:
-    return [file.role for file in record.files]
-
-
-def _query(database: Any, sql: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = database.sql(sql).to_arrow_table().to_pylist()
-    return rows
-
-
-def _numbers(database: Any) -> list[str]:
-    """Measures that a histogram can show."""
-    columns = database.sql("DESCRIBE rows").fetchall()
-    shown = ("INTEGER", "BIGINT", "DOUBLE")
-    hidden = ("tar_offset", "tar_bytes", "fetch_index", "http_status")
-    return [name for name, kind, *_ in columns if kind in shown and name not in hidden]
-
-
-def _spread(database: Any, name: str) -> dict[str, Any] | None:
-    """Least, quartiles and greatest of a measure over the samples that have it, and a histogram of 20 bins."""
-    (row,) = _query(
-        database,
-        f"""
-        SELECT count({name}) AS n, min({name})::DOUBLE AS least, max({name})::DOUBLE AS greatest,
-            quantile_disc({name}, [0.25, 0.5, 0.75])::DOUBLE[] AS quartiles FROM rows
-        """,
-    )
-    if not row["n"]:
-        return None
-    width = (row["greatest"] - row["least"]) / 20 or 1.0
-    bins = _query(
-        database,
-        f"""
-        SELECT least(19, floor(({name} - {row["least"]!r}) / {width!r}))::INTEGER AS bin, status, count(*) AS n
-        FROM rows WHERE {name} IS NOT NULL GROUP BY ALL ORDER BY ALL
-        """,
-    )
-    return {**row, "histogram": [[entry["bin"], entry["status"], entry["n"]] for entry in bins]}
+    selected = [*job.paths("selected", "kept"), *job.paths("selected", "dropped")]
+    numbers = release_numbers(selected, job.plan.rules, job.attempt.folder)
+    roles = [file.role for record in _file_records(job) for file in record.files]
+    return {
+        "name": job.recipe.name,
+        "candidates": candidates,
+        "merged": candidates - numbers["samples"],
+        "shards": sum(role.startswith("shard-") for role in roles),
+        **numbers,
+    }
 
 
 def _write_uids(path: Path, kept: list[Path]) -> None:

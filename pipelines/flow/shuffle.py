@@ -15,29 +15,31 @@ _Item = TypeVar("_Item")
 SHUFFLE_ROWS = 1_000_000
 """Rows that one shuffle task sorts in memory."""
 
-_HEX_VALUES = np.zeros(256, np.uint64)
-_HEX_VALUES[[ord(digit) for digit in "0123456789abcdef"]] = np.arange(16, dtype=np.uint64)
+
+def uid_words(uids: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.uint64]:
+    """The upper and lower 64 bits of each uid, in the order of its hex digits: uint64 [n, 2]."""
+    chunks = uids.chunks if isinstance(uids, pa.ChunkedArray) else [uids]
+    digits = pa.concat_arrays(chunks).buffers()[2] if chunks else None
+    if digits is None:
+        return np.zeros((0, 2), np.uint64)
+    words = np.frombuffer(bytes.fromhex(digits.to_pybytes()[: 32 * len(uids)].decode("ascii")), ">u8")
+    return words.astype(np.uint64).reshape(-1, 2)
 
 
 def bucket_of_uids(uids: pa.ChunkedArray | pa.Array, num_buckets: int) -> npt.NDArray[np.int64]:
     """Bucket of each uid, by its first 32 bits: bucket after bucket, uids rise. int64 [n]."""
-    array = uids.combine_chunks() if isinstance(uids, pa.ChunkedArray) else uids
-    fixed = pa.concat_arrays([array]).cast(pa.binary()).cast(pa.binary(32))
-    digits = np.frombuffer(fixed.buffers()[1], np.uint8)[fixed.offset * 32 :].reshape(-1, 32)[: len(fixed), :8]
-    weights = np.array([16**power for power in range(7, -1, -1)], np.uint64)
-    heads = _HEX_VALUES[digits] @ weights
+    heads = uid_words(uids)[:, 0] >> np.uint64(32)
     return np.asarray((heads * np.uint64(num_buckets)) >> np.uint64(32), np.int64)
 
 
 def write_buckets(path: Path, table: pa.Table, buckets: npt.NDArray[np.int64], num_buckets: int) -> None:
     """Write rows ordered by bucket, each bucket one row group, empty ones too; the order inside a bucket is kept."""
-    if num_buckets > 1:
-        table = table.take(pa.array(np.argsort(buckets, kind="stable")))
+    order = np.argsort(buckets, kind="stable")
     ends = np.cumsum(np.bincount(buckets, minlength=num_buckets)).tolist()
-    with TableWriter(path, table.schema) as writer:
+    with TableWriter(path, table.schema, compression="lz4") as writer:
         start = 0
         for end in ends:
-            writer.write_row_group(table.slice(start, end - start))
+            writer.write_row_group(table if num_buckets == 1 else table.take(pa.array(order[start:end])))
             start = end
 
 

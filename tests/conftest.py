@@ -1,0 +1,47 @@
+"""What tests of more than one folder share: one run of `curate demo`, made once a session."""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+_DEADLINE_S = 240
+_EXTRAS = ("skimage", "sklearn", "matplotlib", "open_clip")
+
+
+@dataclass(frozen=True)
+class FinishedDemo:
+    """What `curate demo` left behind. Tests only read it: many share it."""
+
+    folder: Path
+    access_log: Path
+    output: str
+    """What it printed at the end: the funnel and the release folder."""
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedDemo:
+    """`curate demo` as a user calls it, run to its end in a process of its own."""
+    missing = [name for name in _EXTRAS if find_spec(name) is None]
+    if missing:
+        pytest.skip(f"the extras clip and demo are not installed: {', '.join(missing)} missing")
+    home = tmp_path_factory.mktemp("demo")
+    folder, log = home / "demo-run", home / "access.log"
+    ended = _curate_demo("--out", str(folder), "--log", str(log))
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return FinishedDemo(folder, log, ended.stdout)
+
+
+def _curate_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The demo's port is fixed, so that a demo that somebody else runs here is waited for."""
+    command = [sys.executable, "-m", "pipelines.cli", "demo", *arguments]
+    until = time.monotonic() + _DEADLINE_S
+    while True:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE_S, check=False)
+        if "Address already in use" not in ended.stderr or time.monotonic() > until:
+            return ended
+        time.sleep(1)

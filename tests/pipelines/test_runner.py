@@ -1,0 +1,222 @@
+"""The runner: what is committed is skipped, what fails is tried again, and a row that fails always is set aside."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tarfile import TarFile
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import runner
+from pipelines.tasks import RowFilter, Task
+from pipelines.workers import WorkerDiedError
+from shards.catalog import committed_files
+from shards.errors import BrokenRunError, DiskError, TryAgainError
+from shards.parts import StepFolder
+from tests.pipelines.conftest import FinishedRun, InlinePool, run_inline
+
+
+@dataclass
+class Failing:
+    """Fails some step's attempts: the first few, or each that has one of the poisoned rows before it."""
+
+    step: str
+    error: Callable[[], Exception] = lambda: RuntimeError("poisoned")
+    times: int | None = None
+    rows: set[int] = field(default_factory=set)
+    seen: int = 0
+
+    def __call__(self, task: Task, rows: RowFilter) -> None:
+        if task.step != self.step:
+            return
+        self.seen += 1
+        start, stop = rows.only or (0, task.num_rows or 0)
+        is_hit = any(start <= row < stop and row not in rows.skip for row in self.rows)
+        if self.seen <= self.times if self.times is not None else is_hit:
+            raise self.error()
+
+
+def set_aside(run: Path) -> dict[str, tuple[str, str, str]]:
+    """uid -> stage and reason of what the manifest says was set aside."""
+    rows = pq.read_table(run / "release" / "manifest" / "dropped-000000.parquet").to_pylist()
+    found = {row["uid"]: (row["dropped_at"], row["drop_reason"], row["detail"]) for row in rows}
+    return {uid: fate for uid, fate in found.items() if fate[1] in ("bad_row", "worker_oom")}
+
+
+def test_a_finished_run_starts_nothing(finished: FinishedRun) -> None:
+    pool = InlinePool()
+    assert run_inline(finished.recipe, finished.folder, pool).stats["kept"] == finished.kept
+    assert pool.calls == []
+
+
+def test_each_step_s_plan_is_committed_in_full(finished: FinishedRun) -> None:
+    planned = json.loads((finished.folder / "parts.json").read_bytes())
+    assert {"collect", "admit", "fetch", "measure", "dedup", "select", "release"} <= set(planned)
+    for step, parts in planned.items():
+        assert {(index, mark[:8]) for index, mark in parts} <= StepFolder(finished.folder, step).committed()
+
+
+@pytest.mark.parametrize("damage", ["gone", "shorter"])
+def test_a_part_whose_file_is_damaged_is_done_again_alone(tmp_path: Path, finished: FinishedRun, damage: str) -> None:
+    run = finished.copy(tmp_path)
+    before = (run / "release" / "SHA256SUMS").read_bytes()
+    (path,) = committed_files(run, "measure", "rows")
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    pool = InlinePool()
+    run_inline(finished.recipe, run, pool)
+    assert pool.steps() == ["measure"]
+    assert (run / "release" / "SHA256SUMS").read_bytes() == before
+
+
+def test_a_release_file_that_was_taken_away_comes_back(tmp_path: Path, finished: FinishedRun) -> None:
+    run = finished.copy(tmp_path)
+    shard = run / "release" / "shards" / "000001.tar"
+    before = shard.read_bytes()
+    shard.unlink()
+    run_inline(finished.recipe, run)
+    assert shard.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("step", "after"),
+    [("collect", "crawl"), ("admit", "collect"), ("measure", "fetch"), ("select", "score"), ("release", "select")],
+)
+def test_a_task_that_fails_twice_works_the_third_time(
+    tmp_path: Path, finished: FinishedRun, step: str, after: str
+) -> None:
+    run = finished.copy(tmp_path, after)
+    keep_downloads(finished, run)
+    pool = InlinePool(fault=Failing(step, times=2))
+    result = run_inline(finished.recipe, run, pool)
+    assert result.stats["kept"] == finished.kept
+    assert result.num_dead == 0
+    assert "probe" not in {name for name, _ in pool.calls}
+
+
+@pytest.mark.parametrize(("step", "after"), [("collect", "crawl"), ("dedup", "measure"), ("release", "select")])
+def test_a_task_without_rows_to_blame_ends_the_run_which_resumes(
+    tmp_path: Path, finished: FinishedRun, step: str, after: str
+) -> None:
+    run = finished.copy(tmp_path, after)
+    keep_downloads(finished, run)
+    pool = InlinePool(fault=Failing(step, times=99))
+    with pytest.raises(BrokenRunError, match=rf"{step} part \d+ failed 3 times: poisoned"):
+        run_inline(finished.recipe, run, pool)
+    assert run_inline(finished.recipe, run).stats["kept"] == finished.kept
+
+
+@pytest.mark.parametrize("error", [DiskError("full"), TryAgainError("no network")])
+def test_a_fault_that_no_try_can_heal_ends_the_run_at_once(
+    tmp_path: Path, finished: FinishedRun, error: Exception
+) -> None:
+    pool = InlinePool(slots=1, fault=Failing("measure", error=lambda: error, times=99))
+    with pytest.raises(type(error), match=str(error)):
+        run_inline(finished.recipe, finished.copy(tmp_path, "fetch"), pool)
+    assert pool.steps() == ["measure"]
+    assert pool.is_closed
+
+
+@pytest.mark.parametrize("rows", [{0}, {3}, {9}, {0, 4}])
+def test_a_row_that_fails_always_is_set_aside_alone(tmp_path: Path, finished: FinishedRun, rows: set[int]) -> None:
+    run = finished.copy(tmp_path, "fetch")
+    before = measured(finished.folder)
+    result = run_inline(finished.recipe, run, InlinePool(fault=Failing("measure", rows=rows)))
+    assert result.num_dead == len(rows)
+    after = measured(run)
+    hit = {uid for place, uid in enumerate(before) if place in rows}
+    for uid, reason in before.items():
+        assert after[uid] == (reason or "bad_row" if uid in hit else reason)
+    expected = {uid: ("measure", "bad_row", "set aside in dead/") for uid in hit if before[uid] is None}
+    assert set_aside(run) == expected
+    assert result.stats["kept"] + result.stats["dropped"] == result.stats["samples"]
+    graves = [json.loads(path.read_bytes()) for path in sorted((run / "dead").iterdir())]
+    assert [(grave["step"], grave["row"]) for grave in graves] == [("measure", row) for row in sorted(rows)]
+    assert all("Traceback" in grave["fault"] and "RuntimeError: poisoned" in grave["fault"] for grave in graves)
+
+
+def test_a_row_that_fails_in_fetch_is_set_aside_and_the_others_are_fetched(
+    tmp_path: Path, finished: FinishedRun
+) -> None:
+    run = finished.copy(tmp_path, "admit")
+    result = run_inline(finished.recipe, run, InlinePool(fault=Failing("fetch", rows={1})))
+    assert result.num_dead == 1
+    assert [fate[:2] for fate in set_aside(run).values()] == [("fetch", "bad_row")]
+
+
+def test_a_row_that_kills_its_worker_is_told_from_one_that_fails(tmp_path: Path, finished: FinishedRun) -> None:
+    run = finished.copy(tmp_path, "fetch")
+    place = list(measured(finished.folder).values()).index(None)
+    fault = Failing("measure", error=lambda: WorkerDiedError("killed"), rows={place})
+    run_inline(finished.recipe, run, InlinePool(fault=fault))
+    assert [fate[:2] for fate in set_aside(run).values()] == [("measure", "worker_oom")]
+    pool = InlinePool()
+    assert run_inline(finished.recipe, run, pool).num_dead == 1  # told again by every run that finds it
+    assert pool.calls == []
+
+
+def test_a_damaged_stored_copy_costs_one_sample(tmp_path: Path, finished: FinishedRun) -> None:
+    """The real thing: the bytes of one member change on disk between fetch and measure."""
+    run = finished.copy(tmp_path, "fetch")
+    before = measured(finished.folder)
+    (tar,) = committed_files(run, "fetch", "tar")
+    with TarFile(tar) as archive:
+        member = next(member for member in archive if before[member.name.split(".")[0]] is None)
+    data = bytearray(tar.read_bytes())
+    data[member.offset_data : member.offset_data + 64] = bytes(64)
+    tar.write_bytes(data)
+    result = run_inline(finished.recipe, run)
+    assert list(set_aside(run)) == [member.name.split(".")[0]]
+    (grave,) = (run / "dead").iterdir()
+    assert "its shard is damaged" in json.loads(grave.read_bytes())["fault"]
+    assert result.num_dead == 1
+
+
+def test_a_fault_that_hits_every_row_is_not_blamed_on_them(
+    tmp_path: Path, finished: FinishedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished.copy(tmp_path, "fetch")
+    monkeypatch.setattr(runner, "MAX_POISON_ROWS", 3)
+    pool = InlinePool(fault=Failing("measure", rows=set(range(100))))
+    with pytest.raises(BrokenRunError, match="more than 3 rows fail, so the fault is not theirs"):
+        run_inline(finished.recipe, run, pool)
+    assert not (run / "dead").exists()
+
+
+def test_parts_of_one_lane_never_run_side_by_side(tmp_path: Path, finished: FinishedRun) -> None:
+    recipe = finished.recipe | {"fetch": finished.recipe["fetch"] | {"part_rows": 4}}
+    pool = InlinePool(slots=3)
+    assert run_inline(recipe, finished.copy(tmp_path, "admit"), pool).stats["kept"] == finished.kept
+    assert pool.steps().count("fetch") == 3
+    assert pool.most_of_a_lane == 1
+
+
+def test_a_run_that_lost_its_folder_commits_nothing_more(tmp_path: Path, finished: FinishedRun) -> None:
+    run = finished.copy(tmp_path, "fetch")
+    lease = {"token": "thief", "pid": 1, "host": "another-host", "expires": time.time() + 100}
+
+    def steal(task: Task, rows: RowFilter) -> None:
+        (run / "lease.json").write_text(json.dumps(lease))
+
+    with pytest.raises(BrokenRunError, match="another run took over this folder"):
+        run_inline(finished.recipe, run, InlinePool(fault=steal))
+    assert StepFolder(run, "measure").committed() == set()
+    assert json.loads((run / "lease.json").read_bytes())["token"] == "thief"
+
+
+def measured(run: Path) -> dict[str, str | None]:
+    """uid -> drop reason after measure, in the order in which the part's rows are counted."""
+    (path,) = committed_files(run, "measure", "rows")
+    return {row["uid"]: row["drop_reason"] for row in pq.read_table(path, columns=["uid", "drop_reason"]).to_pylist()}
+
+
+def keep_downloads(finished: FinishedRun, run: Path) -> None:
+    """Fetch is keyed by uid: with its parts there, an earlier stage that is redone costs no download."""
+    for step in ("fetch", "fetch-lanes"):
+        shutil.copytree(finished.folder / step, run / step, dirs_exist_ok=True)
