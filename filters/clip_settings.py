@@ -1,12 +1,15 @@
 """The recipe's `score` section: which image-text model gives `clip_score`, and how it runs."""
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from shards.settings import Section
 
 Precision = Literal["fp32", "fp16", "bf16"]
+
+_PACKAGED = "local-dir:package:"
 
 
 class ScoreSettings(Section):
@@ -17,7 +20,7 @@ class ScoreSettings(Section):
         min_length=1,
         max_length=1000,
         description="An open_clip model name, hf-hub:OWNER/NAME, or local-dir:FOLDER with open_clip_config.json, "
-        "the weights and the tokenizer.",
+        "the weights and the tokenizer. local-dir:package:FOLDER lies inside the installed package.",
     )
     pretrained: str | None = Field(
         default="laion5b_s13b_b90k",
@@ -40,3 +43,11 @@ class ScoreSettings(Section):
         le=256,
         description="Threads of one scoring worker on the CPU: fixed, so that scores do not depend on the machine.",
     )
+
+    @field_validator("model")
+    @classmethod
+    def _inside_the_package(cls, model: str) -> str:
+        """A shipped recipe names its model by where it lies in the package, wherever that is installed."""
+        if not model.startswith(_PACKAGED):
+            return model
+        return f"local-dir:{Path(__file__).resolve().parents[1] / model.removeprefix(_PACKAGED)}"

@@ -19,7 +19,7 @@ install_extras() {
   wanted=$(cat pyproject.toml infra/constraints.txt | sha256sum)
   if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
     echo "installing curate[$extras] into .venv (some minutes the first time) ..." >&2
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c infra/constraints.txt -e ".[$extras]"
+    .venv/bin/python -m pip install -qq --disable-pip-version-check -c infra/constraints.txt -e ".[$extras]"
     echo "$wanted" >"$stamp"
   fi
 }

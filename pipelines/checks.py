@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from filters.clip_weights import check_files
 from filters.measures import MEASURES, needed_measures
 from filters.rules import PlacedRule, place_rules
 from pipelines.problems import Problem, raise_problems
@@ -12,8 +13,11 @@ from pipelines.tasks import Plan
 from shards.errors import UsageError
 
 
-def checked_plan(mapping: Mapping[str, Any], what: str) -> Plan:
-    """The plan of a recipe. Raises one `UsageError` with every problem of shape, rules, measures and models."""
+def checked_plan(mapping: Mapping[str, Any], what: str, bring_models: bool = True) -> Plan:
+    """The plan of a recipe. Raises one `UsageError` with every problem of shape, rules, measures and models.
+
+    `bring_models` loads a hub's weights into the hub's own cache; without it only local files are looked for.
+    """
     recipe, problems = parse_recipe(mapping)
     rules, rule_problems = _placed(mapping, recipe)
     problems += rule_problems
@@ -27,7 +31,7 @@ def checked_plan(mapping: Mapping[str, Any], what: str) -> Plan:
     if recipe.fetch.verify_sha256:
         problems.append(Problem("fetch.verify_sha256", "no source reads a sha256 column yet: leave it false"))
     if not problems:
-        problems += _model_problems(plan)
+        problems += _model_problems(plan, bring_models)
     raise_problems(what, problems)
     return plan
 
@@ -97,13 +101,16 @@ def _lacks(section: object, key: str) -> bool:
     return isinstance(section, Mapping) and section.get(key) is None
 
 
-def _model_problems(plan: Plan) -> list[Problem]:
+def _model_problems(plan: Plan, bring_models: bool) -> list[Problem]:
     if not plan.scores or plan.recipe.score is None:
         return []
-    from filters.clip import check_scorer
-
     try:
-        check_scorer(plan.recipe.score)
+        if bring_models:
+            from filters.clip import check_scorer
+
+            check_scorer(plan.recipe.score)
+        else:
+            check_files(plan.recipe.score)
     except UsageError as error:
         return [Problem("score", str(error))]
     return []

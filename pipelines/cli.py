@@ -85,7 +85,7 @@ def plan(recipe: RecipeArgument, set_: SetOption = None) -> None:
     from pipelines.outlook import describe_plan
     from pipelines.recipe import read_recipe
 
-    typer.echo(describe_plan(checked_plan(read_recipe(recipe, set_ or ()), f"recipe {recipe}")))
+    typer.echo(describe_plan(checked_plan(read_recipe(recipe, set_ or ()), f"recipe {recipe}", bring_models=False)))
 
 
 @app.command()
@@ -150,11 +150,11 @@ def demo(
     log: Annotated[Path | None, typer.Option(help="A file for the site's log of requests.")] = None,
 ) -> None:
     """Crawl a small Chinese site on this machine and make a dataset of it, offline."""
-    from pipelines.demo.run import demo_overrides, serving_demo_site
+    from pipelines.demo.run import serving_demo_site
     from pipelines.recipe import read_recipe
 
     with serving_demo_site(log):
-        _run_and_print(read_recipe("demo", demo_overrides()), "recipe demo", out, None, workers)
+        _run_and_print(read_recipe("demo"), "recipe demo", out, None, workers)
 
 
 def main() -> None:

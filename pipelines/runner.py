@@ -11,7 +11,7 @@ from pipelines.attempts import perform, probe
 from pipelines.progress import Progress
 from pipelines.stages import NARROWS, STAGES, Stage
 from pipelines.tasks import Batch, Context, Flow, RowFilter, Task
-from pipelines.workers import Pool, WorkerDiedError
+from pipelines.workers import Pool, TaskFailedError, WorkerDiedError
 from shards.catalog import PLAN_FILE
 from shards.errors import BadInputError, BrokenRunError, CurateError, DiskError, TryAgainError, UsageError
 from shards.storage import put_whole
@@ -119,7 +119,12 @@ class Runner:
     def _set_aside(self, task: Task, error: BaseException) -> None:
         """Find the rows that fail whatever is tried, commit the part without them, keep them in `dead/`."""
         if task.step not in NARROWS or task.num_rows is None:
-            raise BrokenRunError(f"{task.step} part {task.index} failed {MAX_TRIES} times: {error}") from error
+            story = self.context.run / "dead" / f"{task.step}-{task.index:06d}.txt"
+            story.parent.mkdir(exist_ok=True)
+            put_whole(story, _story(error)[1].encode())
+            raise BrokenRunError(
+                f"{task.step} part {task.index} failed {MAX_TRIES} times: {error} (the whole story: {story})"
+            ) from error
         faults: dict[int, tuple[str, str]] = {}
         self._narrow(task, 0, task.num_rows, faults)
         self.progress.note(f"{task.step} part {task.index}: {len(faults)} rows set aside in dead/")
@@ -167,6 +172,8 @@ def _story(error: BaseException) -> tuple[str, str]:
     """Drop reason and traceback of a row that is set aside."""
     if isinstance(error, WorkerDiedError):
         return "worker_oom", str(error)
+    if isinstance(error, TaskFailedError):
+        return "bad_row", error.story
     if isinstance(error, CurateError):
         return "bad_row", f"{type(error).__name__}: {error}"
     return "bad_row", "".join(traceback.format_exception(error))

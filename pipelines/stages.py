@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pipelines.flow import admit, collect, crawl, dedup, fetch, measure, release, score, select
+from pipelines.flow import admit, collect, crawl, dedup, fetch, measure, release, score, selection
 from pipelines.tasks import Batch, Flow, Work
 
 
@@ -26,7 +26,7 @@ STAGES = (
     Stage("measure", "map", measure.steps, "image measures and hashes of the stored copies", "CPU"),
     Stage("dedup", "global", dedup.steps, "groups of near-duplicates, and who stays", "CPU"),
     Stage("score", "map", score.steps, "similarity of each text with its image", "GPU or CPU"),
-    Stage("select", "global", select.steps, "relative measures, last rules, caption", "CPU"),
+    Stage("select", "global", selection.steps, "relative measures, last rules, caption", "CPU"),
     Stage("release", "map", release.steps, "shards, manifest, report", "CPU"),
 )
 
@@ -45,12 +45,12 @@ WORK: Mapping[str, Work] = {
     "dedup-rank": dedup.settle,
     "dedup": dedup.finish,
     "score": score.score,
-    "select-judge": select.judge,
-    "select-tally": select.tally,
-    "select-settle": select.settle,
-    "select-shuffle": select.shuffle,
-    "select": select.finish,
-    "select-order": select.order,
+    "select-judge": selection.judge,
+    "select-tally": selection.tally,
+    "select-settle": selection.settle,
+    "select-shuffle": selection.shuffle,
+    "select": selection.finish,
+    "select-order": selection.order,
     "release": release.write_release,
 }
 """Step -> the function that makes one of its parts."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,17 @@ PACKAGES = ("shards", "crawler", "filters", "dedup", "pipelines")
 
 class WorkerDiedError(CurateError):
     """A worker process ended under its task: killed, crashed, or out of memory."""
+
+
+class TaskFailedError(CurateError):
+    """A task raised what nobody foresaw. The message is its last line; `story` is the whole traceback."""
+
+    def __init__(self, story: str) -> None:
+        self.story = _COLOURS.sub("", story).strip()
+        super().__init__(self.story.splitlines()[-1])
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Pool(Protocol):
@@ -45,6 +57,7 @@ class RayPool:
         self._ray: Any = ray
         if address is None:
             self._ray.init(
+                address="local",  # never a cluster that somebody else started on this machine
                 num_cpus=workers or os.cpu_count() or 1,
                 include_dashboard=False,
                 log_to_driver=False,
@@ -70,6 +83,8 @@ class RayPool:
             value, error = self._ray.get(handle)
         except (exceptions.WorkerCrashedError, exceptions.OutOfMemoryError, exceptions.NodeDiedError) as death:
             raise WorkerDiedError(f"the worker died under its task: {type(death).__name__}") from death
+        except exceptions.RayTaskError as failure:
+            raise TaskFailedError(str(failure)) from None
         if error is not None:
             raise error
         return value
@@ -93,7 +108,8 @@ def _prepare_environment(local: bool) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if local:
-        os.environ.setdefault("RAY_DISABLE_MEMORY_MONITOR", "0")
+        # Without it ray takes 127.0.0.1 for the machine's outward address, and binds that and all interfaces.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 
 def _connect(ray: Any, address: str) -> None:

@@ -44,9 +44,9 @@ def planned_parts(run: Path) -> dict[str, list[tuple[int, str]]]:
 
 def committed_files(run: Path, step: str, role: str) -> list[Path]:
     """Files of the latest plan's parts of one step that are committed and have a file of that role, by index."""
+    parts = sorted(set(planned_parts(run).get(step, [])))
     folder = StepFolder(run, step)
     done = folder.committed()
-    parts = sorted(set(planned_parts(run).get(step, [])))
     records = [folder.record(index, mark) for index, mark in parts if (index, mark[:8]) in done]
     return [folder.path / file.name for record in records for file in record.files if file.role == role]
 

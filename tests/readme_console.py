@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.demo.run import SCORER
+from pipelines.demo.train import SCORER_FOLDER
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ELIDED = "..."
@@ -109,7 +109,7 @@ def prepare(page: str, folder: Path) -> None:
     model = folder / "models" / "my-clip"
     if not model.exists():
         model.parent.mkdir()
-        model.symlink_to(SCORER)
+        model.symlink_to(SCORER_FOLDER)
 
 
 def main(folder: Path, pages: list[Path]) -> None:

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.demo.run import SCORER
-from pipelines.demo.site import build_site, serve
+from pipelines.demo.photo_site import build_site, serve
 from shards.parts import StepFolder
 
 DEADLINE_S = 240
@@ -51,7 +50,6 @@ class DemoRun:
         origin = f"127.0.0.1:{self.site.port}"
         return [
             *(sys.executable, "-m", "pipelines.cli", "run", "demo", "--out", str(self.folder), "--workers", "2"),
-            *("--set", f"score.model=local-dir:{SCORER}"),
             *("--set", f'source.seeds=["http://{origin}/"]'),
             *("--set", f'network.allow_private=["{origin}"]'),
             *("--set", "fetch.part_rows=25"),

@@ -101,12 +101,13 @@ for sample in webdataset.WebDataset(sys.argv[1:], shardshuffle=False):
 
 def test_the_release_can_be_checked_and_queried_by_itself(demo_run: FinishedDemo) -> None:
     release = demo_run.folder / "release"
-    listed = dict(reversed(line.split("  ")) for line in (release / "SHA256SUMS").read_text().splitlines())
+    lines = [line.split("  ", 1) for line in (release / "SHA256SUMS").read_text().splitlines()]
+    listed = {name: digest for digest, name in lines}
     there = {str(path.relative_to(release)) for path in release.rglob("*") if path.is_file()}
     assert {name for name in there if not name.startswith("_done/")} == {*listed, "SHA256SUMS"}
     assert all(sha256_of(release / name) == digest for name, digest in listed.items())
     query = f"SELECT count(*), any_value(status) FROM read_parquet('{release}/manifest/kept-*.parquet')"
-    assert duckdb.sql(query).fetchall() == rows_of(
+    assert duckdb.execute(query).fetchall() == rows_of(
         demo_run, "SELECT count(*), 'kept' FROM manifest WHERE status = 'kept'"
     )
     uids = np.load(release / "uids.npy")

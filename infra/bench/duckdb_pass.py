@@ -31,7 +31,8 @@ COPY (
             WHEN NOT text_count <= 10 THEN 'repeated_text' END AS drop_reason
         FROM measured JOIN counted USING (text))
     SELECT md5(canonical) AS uid, canonical, min(url) AS url,
-        list(DISTINCT {'text': text, 'zh_chars': zh_chars, 'text_count': text_count, 'drop_reason': drop_reason}) AS texts,
+        list(DISTINCT {'text': text, 'zh_chars': zh_chars, 'text_count': text_count, 'drop_reason': drop_reason})
+            AS texts,
         CASE WHEN bool_and(drop_reason IS NOT NULL) THEN max(drop_reason) END AS drop_reason
     FROM judged GROUP BY canonical
 ) TO '{target}' (FORMAT parquet, COMPRESSION zstd)

@@ -8,14 +8,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_EVERY_S = 0.2
+_EVERY_S = 0.5
 _TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
 _ROLES = ("driver", "workers", "daemons")
 
 
 @dataclass
 class Usage:
-    """CPU seconds by role, and peaks of proportional memory (PSS: shared pages are counted once) in MiB."""
+    """CPU seconds by role, and peaks of memory in MiB.
+
+    `peak_mib` is of driver and workers together and proportional (PSS: pages that several share are counted once);
+    `peak_of_one_worker_mib` is resident memory.
+    """
 
     cpu_s: dict[str, float] = field(default_factory=dict)
     peak_mib: float = 0.0
@@ -25,7 +29,7 @@ class Usage:
 
 
 class ProcessMeter:
-    """Samples this process (the driver), its Ray workers and Ray's daemons five times a second.
+    """Samples this process (the driver), its Ray workers and Ray's daemons twice a second.
 
     A process's CPU seconds are those it had when last seen less those when first seen; Ray's daemons are
     metered for CPU alone. `foreign_cpu_s` is what the machine spent on everybody else meanwhile.
@@ -71,8 +75,8 @@ class ProcessMeter:
             if role != "daemons":
                 whole, private = _memory_mib(pid)
                 total, anonymous = total + whole, anonymous + private
-                if role == "workers":
-                    self.usage.peak_of_one_worker_mib = max(self.usage.peak_of_one_worker_mib, round(whole, 1))
+            if role == "workers":
+                self.usage.peak_of_one_worker_mib = max(self.usage.peak_of_one_worker_mib, _highest_mib(pid))
         self.usage.peak_mib = max(self.usage.peak_mib, round(total, 1))
         self.usage.peak_anonymous_mib = max(self.usage.peak_anonymous_mib, round(anonymous, 1))
 
@@ -116,6 +120,15 @@ def _memory_mib(pid: int) -> tuple[float, float]:
         return 0.0, 0.0
     sizes = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines[1:]}
     return sizes.get("Pss", 0.0), sizes.get("Pss_Anon", 0.0)
+
+
+def _highest_mib(pid: int) -> float:
+    """The most memory that a process ever had resident, by the kernel's own account, so that no peak is missed."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return next((round(int(line.split()[1]) / 1024, 1) for line in lines if line.startswith("VmHWM")), 0.0)
 
 
 def _machine_busy_s() -> float:

@@ -1,18 +1,11 @@
-"""What `curate demo` adds to a run: the site, served for as long as the run lasts, and where the scorer lies."""
+"""What `curate demo` adds to a run: the site, served for as long as the run lasts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipelines.demo.site import build_site, serve
-
-SCORER = Path(__file__).parent / "scorer"
-
-
-def demo_overrides() -> list[str]:
-    """What the shipped recipe cannot know: the folder of the installed scorer."""
-    return [f"score.model=local-dir:{SCORER}"]
+from pipelines.demo.photo_site import build_site, serve
 
 
 @contextmanager

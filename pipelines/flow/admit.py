@@ -1,5 +1,6 @@
 """Admit: count what all candidates share, merge those of one image into a sample, judge its texts."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,15 +13,18 @@ from filters.judge import judge_candidates, judge_samples
 from filters.measures import MEASURES
 from filters.rules import PlacedRule, RuleEngine
 from pipelines.flow.collect import text_measure_names
-from pipelines.flow.merge import HEAD_COLUMNS, merged
+from pipelines.flow.merge import HEAD_COLUMNS, Images, images_of, merged
 from pipelines.flow.rows import count_reasons, put
 from pipelines.flow.shuffle import bucket_of_uids, grouped_by_rows, read_bucket, write_buckets
 from pipelines.tasks import Batch, Flow, Job, Outcome, buckets_for, tasks_of
 from shards.database import scratch_database
-from shards.tables import TableWriter, read_rows
+from shards.tables import ROW_GROUP_ROWS, TableWriter, read_rows
 
 _VERSION = 2
 _TEXT_COLUMNS = ("uid", "kind", "text", "drop_reason", "detail")
+_IMAGES_AT_ONCE = 4 * ROW_GROUP_ROWS
+"""A bucket's images are merged and judged in runs, so that little more than its candidates lies in memory."""
+
 _CARRIED = (*HEAD_COLUMNS, *_TEXT_COLUMNS)
 
 
@@ -98,22 +102,29 @@ def count(job: Job) -> Outcome:
 def admit(job: Job) -> Outcome:
     """Merge one bucket's candidates into samples, sorted by uid, and judge them."""
     bucket = job.task.inputs["bucket"]
-    candidates = _with_copies(read_bucket(job.paths("shuffled"), bucket))
+    candidates = _with_copies(read_bucket(job.paths("shuffled"), bucket).combine_chunks())
     num_candidates = candidates.num_rows
     if "text_count" in job.plan.measures:
         candidates = _with_text_counts(candidates, read_bucket(job.paths("counts"), bucket), job)
-    at_collect = job.plan.rules_at("collect")
-    texts, heads = merged(candidates, _text_columns(candidates, at_collect), job.attempt.folder)
-    del candidates
+    counts: dict[str, int] = {}
     engine = RuleEngine()
+    images = images_of(candidates["uid"])
+    tables = (_judged(candidates, piece, job, engine) for piece in images.pieces(_IMAGES_AT_ONCE))
+    first = next(tables)
+    with TableWriter(job.attempt.path("rows", "parquet"), first.schema) as writer:
+        for samples in itertools.chain([first], tables):
+            count_reasons(counts, samples)
+            writer.write(samples)
+    return Outcome(writer.num_rows, counts, {"candidates": num_candidates})
+
+
+def _judged(candidates: pa.Table, images: Images, job: Job, engine: RuleEngine) -> pa.Table:
+    """Some images' samples, sorted by uid, after the rules that need no more than is known here."""
+    at_collect = job.plan.rules_at("collect")
+    texts, heads = merged(candidates, images, _text_columns(candidates, at_collect), job.attempt.folder)
     texts = judge_candidates(texts, at_collect, engine)
     samples = _samples_of(texts, heads, fell_by_texts(texts, at_collect))
-    samples = judge_samples(samples, job.plan.rules_at("admit"), "admit", engine)
-    counts: dict[str, int] = {}
-    count_reasons(counts, samples)
-    with TableWriter(job.attempt.path("rows", "parquet"), samples.schema) as writer:
-        writer.write(samples)
-    return Outcome(samples.num_rows, counts, {"candidates": num_candidates})
+    return judge_samples(samples, job.plan.rules_at("admit"), "admit", engine)
 
 
 def _with_text_counts(candidates: pa.Table, counts: pa.Table, job: Job) -> pa.Table:

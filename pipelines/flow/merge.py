@@ -1,5 +1,6 @@
 """Candidates of one image merged: its distinct texts, and one head with what its candidates share."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.flow.rows import put
 from pipelines.flow.shuffle import uid_words
 from shards.database import scratch_database
 from shards.schema import MAX_TEXTS, kind_rank
@@ -21,8 +23,8 @@ _Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class _Groups:
-    """Rows in the order of their uids: image `n` has `order[starts[n]:starts[n] + sizes[n]]`."""
+class Images:
+    """Rows of candidates image by image, by uid: image `n` has `order[starts[n]:starts[n] + sizes[n]]`."""
 
     order: _Ints
     starts: _Ints
@@ -32,35 +34,42 @@ class _Groups:
     def is_single(self) -> npt.NDArray[np.bool_]:
         return np.asarray(self.sizes == 1)
 
-
-def merged(candidates: pa.Table, text_columns: list[str], scratch: Path) -> tuple[pa.Table, pa.Table]:
-    """Distinct texts sorted by (uid, kind, text) with `text_columns`, and one head per uid with `num_pages`.
-
-    Of one image with more than MAX_TEXTS texts the sound ones stay that come first. The order of rows plays no part.
-    Most images have one candidate, which takes part as it is; DuckDB, which spills to `scratch`, merges the others.
-    """
-    groups = _grouped(candidates["uid"])
-    several = candidates.take(pa.array(_rows_of_several(groups)))
-    images = pa.array(np.repeat(np.arange(len(groups.sizes)), np.where(groups.is_single, 0, groups.sizes)))
-    texts, heads = _merged_by_image(several.append_column("image", images), scratch)
-    return (
-        candidates.select(text_columns).take(pa.array(_rows_of_texts(groups, texts))),
-        _heads(candidates, groups, heads),
-    )
+    def pieces(self, num_images: int) -> Iterator["Images"]:
+        """The same in runs of at most `num_images`; at least one run, be it empty."""
+        for first in range(0, max(1, len(self.sizes)), num_images):
+            yield Images(self.order, self.starts[first : first + num_images], self.sizes[first : first + num_images])
 
 
-def _grouped(uids: pa.ChunkedArray) -> _Groups:
+def images_of(uids: pa.ChunkedArray) -> Images:
+    """Which rows belong to one uid, uids ascending."""
     words = uid_words(uids)
     order = np.lexsort((words[:, 1], words[:, 0]))
     words = words[order]
     differs = (words[1:] != words[:-1]).any(axis=1)
     starts = np.flatnonzero(np.concatenate([np.ones(min(1, len(order)), np.bool_), differs]))
-    return _Groups(order, starts, np.diff(np.append(starts, len(order))))
+    return Images(order, starts, np.diff(np.append(starts, len(order))))
 
 
-def _rows_of_several(groups: _Groups) -> _Ints:
+def merged(candidates: pa.Table, images: Images, text_columns: list[str], scratch: Path) -> tuple[pa.Table, pa.Table]:
+    """Distinct texts sorted by (uid, kind, text) with `text_columns`, and one head per uid with `num_pages`.
+
+    Of one image with more than MAX_TEXTS texts the sound ones stay that come first. The order of rows plays no part.
+    Most images have one candidate, which takes part as it is; DuckDB, which spills to `scratch`, merges the others.
+    """
+    rows = _rows_of_several(images)
+    numbers = np.repeat(np.arange(len(images.sizes)), np.where(images.is_single, 0, images.sizes))
+    several = candidates.take(pa.array(rows)).append_column("image", pa.array(numbers))
+    texts, heads = _merged_by_image(several, scratch)
+    rows_of_texts = _rows_of_texts(images, texts["image"].to_numpy(), rows[texts["place"].to_numpy()])
+    return candidates.select(text_columns).take(pa.array(rows_of_texts)), _heads(candidates, images, heads)
+
+
+def _rows_of_several(images: Images) -> _Ints:
     """Rows of images that have more than one, image by image."""
-    return groups.order[np.repeat(~groups.is_single, groups.sizes)]
+    starts, sizes = images.starts[~images.is_single], images.sizes[~images.is_single]
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rows: _Ints = images.order[np.repeat(starts, sizes) + within]
+    return rows
 
 
 def _merged_by_image(several: pa.Table, scratch: Path) -> tuple[pa.Table, pa.Table]:
@@ -90,29 +99,22 @@ def _merged_by_image(several: pa.Table, scratch: Path) -> tuple[pa.Table, pa.Tab
     return texts, heads
 
 
-def _rows_of_texts(groups: _Groups, texts: pa.Table) -> _Ints:
-    """The candidate behind each text, image by image."""
-    images = texts["image"].to_numpy()
-    num_texts = np.bincount(images, minlength=len(groups.sizes)) + groups.is_single
-    of_several = np.repeat(~groups.is_single, num_texts)
-    rows = np.empty(len(of_several), np.int64)
-    rows[~of_several] = groups.order[groups.starts[groups.is_single]]
-    rows[of_several] = _rows_of_several(groups)[texts["place"].to_numpy()]
+def _rows_of_texts(images: Images, of_several: _Ints, rows_of_several: _Ints) -> _Ints:
+    """The candidate behind each text, image by image; images of several have those given, by image."""
+    num_texts = np.bincount(of_several, minlength=len(images.sizes)) + images.is_single
+    is_of_single = np.repeat(images.is_single, num_texts)
+    rows = np.empty(len(is_of_single), np.int64)
+    rows[is_of_single] = images.order[images.starts[images.is_single]]
+    rows[~is_of_single] = rows_of_several
     return rows
 
 
-def _heads(candidates: pa.Table, groups: _Groups, several: pa.Table) -> pa.Table:
+def _heads(candidates: pa.Table, images: Images, several: pa.Table) -> pa.Table:
     """One row per image: its only candidate's, or what `several` says, row by row, of the images of more than one."""
-    pages = pc.cast(pc.is_valid(candidates["page_url"]), pa.int32())
-    counted = candidates.append_column("num_pages", pages)
-    first = groups.order[groups.starts]
-    heads = counted.select(list(_OF_UID)).take(pa.array(first))
-    rows = pa.array(np.where(groups.is_single, first, len(groups.order) + np.cumsum(~groups.is_single) - 1))
+    heads = candidates.select(["uid", *HEAD_COLUMNS]).take(pa.array(images.order[images.starts]))
+    heads = heads.append_column("num_pages", pc.cast(pc.is_valid(heads["page_url"]), pa.int32()))
+    is_merged = pa.array(~images.is_single)
     for name in several.column_names:
-        values = pa.concat_tables([counted.select([name]), several.select([name]).cast(_one(counted, name))])
-        heads = heads.append_column(name, values[name].take(rows))
-    return heads.select(["uid", *HEAD_COLUMNS, "num_pages"])
-
-
-def _one(table: pa.Table, name: str) -> pa.Schema:
-    return pa.schema([table.schema.field(name)])
+        settled = several[name].combine_chunks().cast(heads[name].type)
+        heads = put(heads, name, pc.replace_with_mask(heads[name], is_merged, settled))
+    return heads

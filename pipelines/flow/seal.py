@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.flow.numbers import release_numbers
+from pipelines.flow.figures import release_numbers
 from pipelines.report import render_card, render_report
 from pipelines.tasks import Job, Outcome
 from shards.catalog import RELEASE_VIEWS
 from shards.storage import sha256_of
 from shards.tables import iter_batches
+
+_HALVES = np.dtype("<u8,<u8")
 
 
 def seal(job: Job) -> Outcome:
@@ -32,7 +34,7 @@ def seal(job: Job) -> Outcome:
         path.write_text(text, encoding="utf-8")
         sums.append((sha256_of(path), name))
     path = job.attempt.path("uids.npy", "", "uids.npy")
-    _write_uids(path, job.paths("selected", "kept"))
+    _write_uids(path, job.paths("selected", "kept"), stats["kept"])
     sums.append((sha256_of(path), "uids.npy"))
     lines = [f"{digest}  {name}\n" for digest, name in sorted(sums, key=lambda pair: pair[1])]
     job.attempt.path("SHA256SUMS", "", "SHA256SUMS").write_text("".join(lines))
@@ -58,13 +60,14 @@ def release_stats(job: Job) -> dict[str, Any]:
     }
 
 
-def _write_uids(path: Path, kept: list[Path]) -> None:
+def _write_uids(path: Path, kept: list[Path], num_kept: int) -> None:
     """Kept uids as DataComp writes subsets: sorted, each split in two unsigned 64-bit halves, dtype `u8,u8`."""
-    halves = [_halves(batch.column("uid")) for batch in iter_batches(kept, ["uid"])]
+    header = {"descr": _HALVES.descr, "fortran_order": False, "shape": (num_kept,)}
     with path.open("wb") as file:
-        np.save(file, np.concatenate(halves) if halves else np.zeros(0, np.dtype("u8,u8")))
+        np.lib.format.write_array_header_1_0(file, header)
+        for batch in iter_batches(kept, ["uid"]):
+            file.write(_halves(batch.column("uid")).tobytes())
 
 
 def _halves(uids: pa.Array) -> npt.NDArray[np.void]:
-    pairs = [(int(uid[:16], 16), int(uid[16:], 16)) for uid in uids.to_pylist()]
-    return np.array(pairs, np.dtype("u8,u8"))
+    return np.array([(int(uid[:16], 16), int(uid[16:], 16)) for uid in uids.to_pylist()], _HALVES)

@@ -59,12 +59,17 @@ def _led_by_another(batch: pa.RecordBatch) -> list[str]:
 
 
 def _free_place(placed: list[int], here: int, gap: int, total: int, crowded: set[int], rank_at: dict[int, int]) -> int:
-    """`here` if it lies far enough from the group's other samples, else the first far place with a lone sample."""
+    """`here` if it lies far enough from the group's other samples, else the first far place with a lone sample.
+
+    Far places lie in runs that begin at 0 or just `gap` behind one of the others.
+    """
     if _distance(here, placed) >= gap:
         return here
-    for start in (max(placed) + gap, 0):
+    for start in (max(placed) + gap, 0, *(place + gap for place in sorted(placed))):
         for place in range(start, min(start + gap, total)):
-            if rank_at.get(place, place) not in crowded and _distance(place, placed) >= gap:
+            if _distance(place, placed) < gap:
+                break
+            if rank_at.get(place, place) not in crowded:
                 return place
     return here
 

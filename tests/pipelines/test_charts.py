@@ -8,7 +8,7 @@ import pytest
 
 from filters.rules import PlacedRule, place_rules
 from pipelines.charts import HEIGHT, WIDTH, comparisons, funnel_steps, histograms
-from pipelines.flow.numbers import NUM_BINS, bin_edges, release_numbers
+from pipelines.flow.figures import NUM_BINS, bin_edges, release_numbers
 from shards.tables import write_table
 
 ROWS = pa.schema(

@@ -11,7 +11,7 @@ import pytest
 from crawler.extract import extract_page
 from crawler.sources import CrawlSource
 from filters.rules import place_rules
-from pipelines.demo.site import DEFAULT_PORT, RunningSite, Site, build_site, serve
+from pipelines.demo.photo_site import DEFAULT_PORT, RunningSite, Site, build_site, serve
 from pipelines.recipe import parse_recipe, read_recipe
 from shards.errors import UsageError
 

@@ -97,7 +97,7 @@ def test_a_query_gets_out_of_nowhere(run: Path, query: str) -> None:
 
 def test_what_is_no_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="is no run of curate: parts.json is not there"):
+    with pytest.raises(UsageError, match=r"is no run of curate: parts\.json is not there"):
         open_catalog(tmp_path)
     with pytest.raises(UsageError, match="is a file"):
         open_catalog(tmp_path / "file")

@@ -1,4 +1,4 @@
-"""The demo's web site: `python -m pipelines.demo.site` serves it on loopback until Ctrl-C."""
+"""The demo's web site: `python -m pipelines.demo.photo_site` serves it on loopback until Ctrl-C."""
 
 import argparse
 import threading
@@ -82,9 +82,12 @@ class RunningSite:
 
 def serve(site: Site, port: int = DEFAULT_PORT, log: Path | None = None) -> RunningSite:
     """Serve on 127.0.0.1; port 0 takes a free one. `log` gets a line `GET 200 /img/cat-1.jpg` a request."""
+    notes = None if log is None else _opened(log)
     try:
-        server = _Server(site, port, log)
+        server = _Server(site, port, notes)
     except OSError as error:
+        if notes is not None:
+            notes.close()
         raise UsageError(
             f"the demo's site needs port {port} of {_HOST}, which cannot be had ({error.strerror}): "
             "end what listens there, a demo that still runs perhaps, and try again"
@@ -92,17 +95,22 @@ def serve(site: Site, port: int = DEFAULT_PORT, log: Path | None = None) -> Runn
     return RunningSite(server)
 
 
+def _opened(log: Path) -> IO[str]:
+    try:
+        return log.open("a", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--log {log}: cannot be written: {error.strerror}") from error
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, site: Site, port: int, log: Path | None) -> None:
+    def __init__(self, site: Site, port: int, log: IO[str] | None) -> None:
         self.site = site
         self._lock = threading.Lock()
-        self._log: IO[str] | None = None
+        self._log = log
         super().__init__((_HOST, port), _Handler)
-        if log is not None:
-            self._log = log.open("a", encoding="utf-8")
 
     def note(self, line: str) -> None:
         with self._lock:

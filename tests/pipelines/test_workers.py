@@ -1,0 +1,96 @@
+"""Ray as this house starts it: alone, quiet, and out of reach of anybody else."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.workers import RayPool, TaskFailedError, WorkerDiedError
+from shards.errors import BadInputError
+
+pytestmark = pytest.mark.slow
+
+_LISTENS = "0A"
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[RayPool]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", "192.0.2.9:6379")  # somebody else's cluster, which a local run leaves alone
+        opened = RayPool(workers=1)
+    yield opened
+    opened.close()
+
+
+def die() -> None:
+    os.kill(os.getpid(), 9)
+
+
+def refuse() -> None:
+    raise BadInputError("no such thing")
+
+
+def test_what_a_task_returns_raises_or_dies_of_comes_back(pool: RayPool) -> None:
+    assert pool.result(pool.start(sum, [1, 2])) == 3
+    with pytest.raises(BadInputError, match="no such thing"):
+        pool.result(pool.start(refuse))
+    with pytest.raises(WorkerDiedError, match="died under its task"):
+        pool.result(pool.start(die))
+    with pytest.raises(TaskFailedError, match="^ZeroDivisionError: ") as failure:
+        pool.result(pool.start(divmod, 1, 0))
+    assert "workers.py" in failure.value.story
+    assert "\x1b" not in failure.value.story
+
+
+def test_nothing_of_ray_listens_beyond_loopback(pool: RayPool) -> None:
+    assert pool.result(pool.start(sum, [1])) == 1
+    ours = _sockets_of(_family(os.getpid()))
+    listening = {address for inode, address in _listeners() if inode in ours}
+    assert listening, "ray listens somewhere"
+    assert {address for address in listening if address not in ("127.0.0.1", "::1")} == set()
+
+
+def _family(root: int) -> set[int]:
+    """The process and all that descend from it."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    family = {root}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def _sockets_of(family: set[int]) -> set[str]:
+    found = set()
+    for pid in family:
+        try:
+            links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+        except OSError:
+            continue
+        found |= {link[8:-1] for link in links if link.startswith("socket:[")}
+    return found
+
+
+def _listeners() -> Iterator[tuple[str, str]]:
+    """(inode, local address) of every listening TCP socket of this machine."""
+    for name, length in (("tcp", 8), ("tcp6", 32)):
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == _LISTENS:
+                yield fields[9], _address(fields[1][:length])
+
+
+def _address(digits: str) -> str:
+    """An address as the kernel prints it: 32-bit words, each in the machine's byte order."""
+    import ipaddress
+
+    raw = b"".join(bytes.fromhex(digits[start : start + 8])[::-1] for start in range(0, len(digits), 8))
+    address = ipaddress.ip_address(raw)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
