@@ -67,7 +67,7 @@ def _url_column(raw: pa.Array) -> tuple[pa.Array, pa.Array]:
             (is_long, _counted("the url has ", length)),
         ],
     )
-    return pc.if_else(pc.is_null(fault), text, pa.scalar(None, pa.string())), fault
+    return _without(text, pc.is_valid(fault)), fault
 
 
 def _text_column(raw: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -76,8 +76,7 @@ def _text_column(raw: pa.Array) -> tuple[pa.Array, pa.Array]:
     length = pc.fill_null(pc.utf8_length(text), 0)
     is_long = pc.greater(length, MAX_TEXT_CHARS)
     fault = _first_of(len(raw), [(is_foreign, pa.scalar("the text is not UTF-8")), (is_long, _counted("", length))])
-    is_kept = pc.and_(pc.is_null(fault), pc.greater(length, 0))
-    return pc.if_else(is_kept, text, pa.scalar(None, pa.string())), fault
+    return _without(text, pc.or_(pc.is_valid(fault), pc.equal(length, 0))), fault
 
 
 def _plain_column(raw: pa.Array) -> pa.Array:
@@ -86,6 +85,11 @@ def _plain_column(raw: pa.Array) -> pa.Array:
     length = pc.fill_null(pc.utf8_length(text), 0)
     is_kept = pc.and_(pc.greater(length, 0), pc.less_equal(length, MAX_FIELD_CHARS))
     return pc.if_else(is_kept, text, pa.scalar(None, pa.string()))
+
+
+def _without(text: pa.Array, rows: pa.Array) -> pa.Array:
+    """The column with `rows` (a mask) null; most columns have no such row and are not copied."""
+    return pc.if_else(rows, pa.scalar(None, pa.string()), text) if pc.any(rows).as_py() else text
 
 
 def _decoded(raw: pa.Array) -> tuple[pa.Array, pa.Array]:

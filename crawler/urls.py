@@ -64,10 +64,16 @@ def host_of(canonical: str) -> str:
 
 def uids(urls: pa.ChunkedArray | pa.Array) -> pa.Array:
     """`shards.schema.uid_of` of each row; null where the URL is null."""
-    blake2b = hashlib.blake2b
+    fresh = hashlib.blake2b(digest_size=16)
     values = urls.cast(pa.binary()).to_pylist()
-    hashed = [None if raw is None else blake2b(raw, digest_size=16).hexdigest() for raw in values]
-    return pa.array(hashed, pa.string())
+    return pa.array([None if raw is None else _hex_digest(fresh, raw) for raw in values], pa.string())
+
+
+def _hex_digest(fresh: "hashlib.blake2b", data: bytes) -> str:
+    """Hashing with a copy takes half the time of making a new hash object."""
+    hasher = fresh.copy()
+    hasher.update(data)
+    return hasher.hexdigest()
 
 
 def _canonical_chunk(raw: pa.Array) -> pa.RecordBatch:

@@ -79,8 +79,9 @@ class TextColumn:
     def count(self, kind: int) -> Counts:
         """Per text, how many of its characters are of any kind in `kind`."""
         if kind not in self._counts:
-            running = np.cumsum(self.kinds & kind != 0, dtype=np.int64)
-            self._counts[kind] = np.diff(np.concatenate([[0], running])[self.starts])
+            running = np.cumsum(self.kinds & kind != 0, dtype=np.int32)
+            ends = np.concatenate([[0], running])[self.starts]
+            self._counts[kind] = np.diff(ends).astype(np.int64)
         return self._counts[kind]
 
     def rows_with(self, chosen: Bools) -> Counts:

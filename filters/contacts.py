@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.characters import AT_SIGN, DIGIT, Bools, TextColumn, replaced
+from filters.characters import AT_SIGN, DIGIT, Counts, TextColumn, replaced
 
 CONTACT_MASK = "<联系方式>"
 
@@ -29,15 +29,22 @@ _MIN_DIGITS = 5
 
 def mask_contacts(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Texts with their contacts masked, and a boolean column that says which held any (false where null)."""
-    column = TextColumn(texts)
     held = np.zeros(len(texts), dtype=np.bool_)
-    rows = np.flatnonzero(_suspects(column))
+    rows = suspected_rows(TextColumn(texts))
     if len(rows):
         before = texts.take(pa.array(rows))
         after = pa.array([mask_contact(text) for text in before.to_pylist()], pa.string())
         held[rows] = pc.not_equal(before, after).to_numpy(zero_copy_only=False)
         texts = replaced(texts, rows, after)
     return texts, pa.array(held)
+
+
+def suspected_rows(column: TextColumn) -> Counts:
+    """Texts with an @, five digits, or a word for WeChat, ascending: all that hold a contact, and some that do not."""
+    suspects = column.count(DIGIT) >= _MIN_DIGITS
+    suspects[column.rows_with(column.kinds & AT_SIGN != 0)] = True
+    hinted = pc.fill_null(pc.match_substring_regex(column.texts, _WECHAT_HINT), False)
+    return np.flatnonzero(suspects | hinted.to_numpy(zero_copy_only=False))
 
 
 def mask_contact(text: str) -> str:
@@ -57,12 +64,3 @@ def is_identity_number(number: str) -> bool:
         return False
     total = sum(int(digit) * (2 ** (17 - place) % 11) for place, digit in enumerate(number[:17]))
     return "10X98765432"[total % 11] == number[17].upper()
-
-
-def _suspects(column: TextColumn) -> Bools:
-    """Texts with an @, five digits, or a word for WeChat."""
-    suspects = column.count(DIGIT) >= _MIN_DIGITS
-    suspects[column.rows_with(column.kinds & AT_SIGN != 0)] = True
-    hinted = pc.fill_null(pc.match_substring_regex(column.texts, _WECHAT_HINT), False)
-    result: Bools = suspects | hinted.to_numpy(zero_copy_only=False)
-    return result

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import duckdb
@@ -48,9 +49,13 @@ class RuleProblem:
 class RuleEngine:
     """Places and evaluates rules in one locked DuckDB connection, to be kept for many tables (one thread)."""
 
-    def __init__(self) -> None:
-        self._connection = locked_connection()
-        self._reader: ExpressionReader | None = None
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        return locked_connection()
+
+    @cached_property
+    def _reader(self) -> ExpressionReader:
+        return ExpressionReader(self._connection)
 
     def place(
         self, rules: Mapping[str, str], dup_rank_stage: str = "dedup"
@@ -82,8 +87,6 @@ class RuleEngine:
         return verdicts.rename_columns([rule.name for rule in rules])
 
     def _place_one(self, name: str, expression: str, dup_rank_stage: str) -> PlacedRule:
-        if self._reader is None:
-            self._reader = ExpressionReader(self._connection)
         known = columns_at(JUDGING_STAGES[-1], dup_rank_stage)
         columns = self._reader.columns_of(expression, known)
         stage = next(s for s in JUDGING_STAGES if set(columns) <= columns_at(s, dup_rank_stage).keys())

@@ -63,20 +63,25 @@ def text_measures(texts: pa.Array | pa.ChunkedArray, names: Iterable[str]) -> di
 
 def _normalise_slice(texts: pa.Array, settings: TextSettings) -> pa.Table:
     texts, detail = _readable(texts)
-    cleaned, undecodable = _clean(texts)
+    column = TextColumn(texts)
+    changed, cleaned, undecodable = _clean(column)
     detail = _noted(detail, undecodable, "undecodable characters")
     detail = _noted(detail, pc.equal(pc.fill_null(cleaned, ""), ""), "no text")
     cleaned = pc.if_else(pc.is_null(detail), cleaned, pa.scalar(None, pa.string()))
+    # One look at the texts as they came tells which rows a step may concern; rows changed since are looked at again.
     if settings.simplify:
-        from filters.zh import simplify
+        from filters.zh import simplify, traditional_rows
 
-        cleaned = simplify(cleaned)
+        changed = np.union1d(changed, traditional_rows(column))
+        cleaned = replaced(cleaned, changed, simplify(cleaned.take(pa.array(changed))))
     if settings.contacts != "keep":
-        from filters.contacts import mask_contacts
+        from filters.contacts import mask_contacts, suspected_rows
 
-        cleaned, has_contact = mask_contacts(cleaned)
+        rows = np.union1d(changed, suspected_rows(column))
+        masked, held = mask_contacts(cleaned.take(pa.array(rows)))
+        cleaned = replaced(cleaned, rows, masked)
         if settings.contacts == "drop":
-            detail = _noted(detail, has_contact, "contact")
+            detail = _noted(detail, _flags(len(texts), rows, held), "contact")
     if settings.names is not None:
         from filters.names import mask_names
 
@@ -109,15 +114,11 @@ def _decoded(value: bytes | None) -> str | None:
         return None
 
 
-def _clean(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Texts without odd characters, and whether each holds U+FFFD. Only rows that need it are touched."""
-    undecodable = np.zeros(len(texts), dtype=np.bool_)
-    column = TextColumn(texts)
-    touched = column.rows_with((column.kinds & _TOUCHED != 0) | _odd_spaces(column.codes, column.starts))
-    if len(touched):
-        some, undecodable[touched] = _clean_some(texts.take(pa.array(touched)))
-        texts = replaced(texts, touched, some)
-    return texts, pa.array(undecodable)
+def _clean(column: TextColumn) -> tuple[Counts, pa.Array, pa.Array]:
+    """The rows that needed it, the texts without odd characters, and whether each holds U+FFFD."""
+    rows = column.rows_with((column.kinds & _TOUCHED != 0) | _odd_spaces(column.codes, column.starts))
+    some, undecodable = _clean_some(column.texts.take(pa.array(rows)))
+    return rows, replaced(column.texts, rows, some), _flags(len(column.texts), rows, undecodable)
 
 
 def _clean_some(texts: pa.Array) -> tuple[pa.Array, Bools]:
@@ -127,6 +128,13 @@ def _clean_some(texts: pa.Array) -> tuple[pa.Array, Bools]:
         texts = replaced(texts, slow, _recomposed(texts.take(pa.array(slow))))
         column = TextColumn(texts)
     return _mapped(texts), column.count(UNDECODABLE) > 0
+
+
+def _flags(num_texts: int, rows: Counts, values: pa.Array | Bools) -> pa.Array:
+    """`values` at `rows`, false elsewhere."""
+    flags = np.zeros(num_texts, dtype=np.bool_)
+    flags[rows] = values
+    return pa.array(flags)
 
 
 def _recomposed(texts: pa.Array) -> pa.Array:

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pyarrow as pa
 
-from filters.characters import Bools, TextColumn, replaced
+from filters.characters import Bools, Counts, TextColumn, replaced
 
 _NUM_CODES = 0x110000
 # Blocks with characters that OpenCC's t2s dictionary knows.
@@ -18,12 +18,16 @@ def simplify(texts: pa.Array) -> pa.Array:
     A text without any Traditional character is Simplified already and stays as it is:
     `t2s` alone would harm some (打坏 becomes 打坯). Texts hold no line breaks, else ValueError.
     """
-    column = TextColumn(texts)
-    rows = column.rows_with(traditional_characters()[column.codes])
+    rows = traditional_rows(TextColumn(texts))
     if not len(rows):
         return texts
     before = texts.take(pa.array(rows)).to_pylist()
     return replaced(texts, rows, pa.array(_convert(before), pa.string()))
+
+
+def traditional_rows(column: TextColumn) -> Counts:
+    """The texts with a Traditional character, ascending."""
+    return column.rows_with(traditional_characters()[column.codes])
 
 
 @functools.cache

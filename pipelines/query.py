@@ -14,6 +14,7 @@ from shards.errors import UsageError
 from shards.tables import TableWriter
 
 FORMATS = ("table", "csv", "json", "parquet")
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -33,6 +34,8 @@ def run_query(run: Path, query: str, format_: str, output: Path | None) -> None:
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, query: str, format_: str, output: Path | None) -> None:
+    if any(statement.type not in _READING for statement in connection.extract_statements(query)):
+        raise UsageError("the query would change something: only SELECT, EXPLAIN and the like are answered")
     relation = connection.sql(query)
     if relation is None:
         return

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -30,18 +29,19 @@ ROW_GROUP_ROWS = 65_536
 class TableWriter:
     """Streams tables of one schema into a Parquet file: page checksums, dictionaries only where they pay.
 
-    zstd for what is kept and read often; lz4 for what is read once, since writing it costs half.
+    zstd for what is kept and searched; lz4 without statistics for what is `read_once`, since writing it costs half.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, compression: Literal["zstd", "lz4"] = "zstd") -> None:
+    def __init__(self, path: Path, schema: pa.Schema, read_once: bool = False) -> None:
         encoded = [field.name for field in schema if field.name not in _PLAIN_COLUMNS]
         self.schema = schema
         self.num_rows = 0
         self._writer = pq.ParquetWriter(
             path,
             schema,
-            compression=compression,
-            compression_level=1 if compression == "zstd" else None,
+            compression="lz4" if read_once else "zstd",
+            compression_level=None if read_once else 1,
+            write_statistics=not read_once,
             use_dictionary=encoded,
             write_page_checksum=True,
             store_schema=True,

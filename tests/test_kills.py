@@ -9,7 +9,7 @@ from tests.running import DemoRun, DemoSite, demo_site
 STAGES = ("crawl", "collect", "admit", "fetch", "measure", "dedup", "score", "select", "release")
 FIRST_STEP = {"admit": "admit-shuffle", "dedup": "dedup-groups", "select": "select-judge"}
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 
 @pytest.fixture(scope="module")

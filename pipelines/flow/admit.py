@@ -52,7 +52,7 @@ def shuffle(job: Job) -> Outcome:
     """Sort some collect parts into buckets of uid, and their texts into buckets of text."""
     buckets = job.task.inputs["buckets"]
     columns = [*_CARRIED, *text_measure_names(job.plan.measures)]
-    table = pa.concat_tables([read_rows(path, columns) for path in job.paths("collect")])
+    table = pa.concat_tables([read_rows(path, columns) for path in job.paths("collect")]).combine_chunks()
     of_uids = bucket_of_uids(table["uid"], buckets)
     write_buckets(job.attempt.path("rows", "parquet"), _without_copies(table), of_uids, buckets)
     if job.task.inputs["counts_texts"]:

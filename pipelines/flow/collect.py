@@ -1,8 +1,9 @@
 """Collect: read the source and make one candidate row per (image URL, text), with its text measures."""
 
 import hashlib
+import itertools
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pyarrow as pa
@@ -25,11 +26,14 @@ from shards.tables import TableWriter
 _VERSION = 1
 _ROW_GROUP = 131_072
 _MARK_BYTES = 65_536
+_MOST_ROWS = 1 << 26
+"""What a slice of unknown length may hold, for narrowing it: ranges beyond its end are quickly found innocent."""
 
 
 def steps(flow: Flow) -> Iterator[Batch]:
     """One part per slice of the source: a run of a table's rows, a WARC file, or a crawled part."""
     source = flow.recipe.source
+    num_rows: list[int | None] = []
     if isinstance(source, CrawlSource):
         inputs: list[dict[str, Any]] = [{"crawl": ref} for ref in flow.refs("crawl")]
         keys: list[object] = [task.fingerprint for task in flow.tasks("crawl")]
@@ -37,9 +41,12 @@ def steps(flow: Flow) -> Iterator[Batch]:
         slices = source_slices(source)
         inputs = [{"slice": piece} for piece in slices]
         keys = [_slice_key(piece) for piece in slices]
+        num_rows = [getattr(piece, "num_rows", None) for piece in slices]
     names = text_measure_names(flow.plan.measures)
     settings = [flow.recipe.text.model_dump(), [code_version(name) for name in names]]
-    yield tasks_of("collect", _VERSION, settings, inputs, keys)
+    batch = tasks_of("collect", _VERSION, settings, inputs, keys)
+    counted = itertools.zip_longest(batch.tasks, num_rows)
+    yield Batch("collect", tuple(replace(task, num_rows=count or _MOST_ROWS) for task, count in counted))
 
 
 def source_slices(source: TableSource | WarcSource) -> list[Any]:
@@ -119,11 +126,21 @@ def candidates_of(raw: pa.Table, job: Job) -> pa.Table:
         "canonical_url": pc.if_else(pc.is_null(url_reason), urls["canonical_url"], None),
         "host": urls["host"],
         "text": texts["text"],
+        "query": _as_text(raw["query"], job),
+        "category": _as_text(raw["category"], job),
         "drop_reason": pc.coalesce(raw["drop_reason"], url_reason, texts["drop_reason"]),
         "detail": _first_detail(raw, url_reason, texts),
         **measured,
     }
     return pa.table(columns)
+
+
+def _as_text(column: pa.ChunkedArray, job: Job) -> pa.ChunkedArray:
+    """A query or category in the form of texts: what is masked in captions is masked here too."""
+    if column.null_count == len(column):
+        return column
+    words = column.combine_chunks().dictionary_encode()
+    return normalise(words.dictionary, job.recipe.text)["text"].take(words.indices)
 
 
 def _first_detail(raw: pa.Table, url_reason: pa.Array, texts: pa.Table) -> pa.Array:

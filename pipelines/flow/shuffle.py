@@ -35,8 +35,9 @@ def bucket_of_uids(uids: pa.ChunkedArray | pa.Array, num_buckets: int) -> npt.ND
 def write_buckets(path: Path, table: pa.Table, buckets: npt.NDArray[np.int64], num_buckets: int) -> None:
     """Write rows ordered by bucket, each bucket one row group, empty ones too; the order inside a bucket is kept."""
     order = np.argsort(buckets, kind="stable")
+    table = table.combine_chunks()  # taking rows of a column in pieces would join the pieces anew for each bucket
     ends = np.cumsum(np.bincount(buckets, minlength=num_buckets)).tolist()
-    with TableWriter(path, table.schema, compression="lz4") as writer:
+    with TableWriter(path, table.schema, read_once=True) as writer:
         start = 0
         for end in ends:
             writer.write_row_group(table if num_buckets == 1 else table.take(pa.array(order[start:end])))

@@ -218,9 +218,9 @@ def test_a_host_is_asked_no_faster_than_the_recipe_and_its_robots_txt_say(
     crawl(job.model_copy(update={"network": NetworkSettings(allow_private=[server.address, canary.address])}))
     assert (len(server.log), len(canary.log)) == (5, 5)
     assert server.most_in_flight == canary.most_in_flight == 1
-    # The gap is kept between starts; on a busy machine single arrivals jitter, but not their sum.
-    assert _seconds(server.log) >= 4 * 0.15 - 0.1
-    assert _seconds(canary.log[1:]) >= 3 * 0.4 - 0.1
+    # The gap is kept between starts; on a busy machine an arrival may be noted late, so a third is allowed for that.
+    assert _seconds(server.log) >= 4 * 0.15 * 2 / 3
+    assert _seconds(canary.log[1:]) >= 3 * 0.4 * 2 / 3
 
 
 def _seconds(log: list[Request]) -> float:
@@ -370,7 +370,7 @@ def _wait_for(server: Server, num_requests: int, done: list[float]) -> None:
         (b"<s:urlset><s:loc><![CDATA[http://a/1?x&y]]></s:loc>", (["http://a/1?x&y"], False)),
         (b"<sitemapindex><loc>http://a/s.xml</loc>", (["http://a/s.xml"], True)),
         (b"http://a/1\nhttp://a/2\nftp://a/3\n", (["http://a/1", "http://a/2"], False)),
-        (gzip.compress(b"<loc>http://a/1</loc>"), (["http://a/1"], False)),
+        (gzip.compress(b"<loc>http://a/1</loc>", mtime=0), (["http://a/1"], False)),
         (b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><loc>&e;</loc>', (["&e;"], False)),
         (b"\x1f\x8bbroken", ([], False)),
         (b"", ([], False)),

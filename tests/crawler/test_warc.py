@@ -35,7 +35,8 @@ def rows_of(path: Path, max_page_bytes: int = MAX_BYTES) -> list[dict[str, Any]]
 
 
 def write(path: Path, *records: bytes) -> Path:
-    path.write_bytes(b"".join(gzip.compress(each) for each in records) if path.suffix == ".gz" else b"".join(records))
+    members = [gzip.compress(each, mtime=0) for each in records] if path.suffix == ".gz" else records
+    path.write_bytes(b"".join(members))
     return path
 
 
@@ -58,7 +59,7 @@ def test_html_pages_with_status_200_become_candidates(tmp_path: Path) -> None:
         (f"http://a.test/{number}", "http://a.test/a.jpg", "alt", "鱼") for number in (1, 4, 5)
     ]
     assert {row["source"] for row in rows} == {"warc"}
-    offset = len(gzip.compress(record("http://a.test/1", IMAGE)))
+    offset = len(gzip.compress(record("http://a.test/1", IMAGE), mtime=0))
     assert rows[0]["origin"] == "t.warc.gz:0"
     assert [page.offset for page in read_responses(str(path), MAX_BYTES)][1] == offset
 
@@ -73,10 +74,10 @@ def test_a_response_can_be_read_again_at_its_offset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
-        (b"Content-Encoding: gzip\r\n", gzip.compress(IMAGE)),
+        (b"Content-Encoding: gzip\r\n", gzip.compress(IMAGE, mtime=0)),
         (b"Content-Encoding: deflate\r\n", zlib.compress(IMAGE)),
         (b"Content-Encoding: deflate\r\n", zlib.compress(IMAGE)[2:-4]),
-        (b"Content-Encoding: gzip, gzip\r\n", gzip.compress(gzip.compress(IMAGE))),
+        (b"Content-Encoding: gzip, gzip\r\n", gzip.compress(gzip.compress(IMAGE, mtime=0), mtime=0)),
         (b"Content-Encoding: gzip\r\n", IMAGE),  # an archive that unpacked the body, but kept the header
         (
             b"Transfer-Encoding: chunked\r\n",
@@ -93,8 +94,8 @@ def test_bodies_are_unwrapped(tmp_path: Path, headers: bytes, body: bytes) -> No
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (gzip.compress(b"\0" * 3_000_000), "more than 1000000 bytes once decompressed"),
-        (gzip.compress(IMAGE)[:-9], "compressed data cut short"),
+        (gzip.compress(b"\0" * 3_000_000, mtime=0), "more than 1000000 bytes once decompressed"),
+        (gzip.compress(IMAGE, mtime=0)[:-9], "compressed data cut short"),
         (b"\x1f\x8b" + b"nonsense", None),
     ],
 )
@@ -130,7 +131,7 @@ def test_a_file_that_breaks_off_keeps_what_came_before(tmp_path: Path) -> None:
     assert len({row["origin"] for row in rows}) == len(rows)
 
 
-@pytest.mark.parametrize("data", [b"", b"nonsense", gzip.compress(b"nonsense"), b"\x1f\x8bnonsense"])
+@pytest.mark.parametrize("data", [b"", b"nonsense", gzip.compress(b"nonsense", mtime=0), b"\x1f\x8bnonsense"])
 def test_what_is_no_warc_is_refused_before_anything_runs(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "t.warc.gz").write_bytes(data)
     with pytest.raises(BadInputError):

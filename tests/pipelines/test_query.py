@@ -94,7 +94,9 @@ def test_a_table_is_for_people(finished: FinishedRun, capfd: pytest.CaptureFixtu
         ("SELECT url::INTEGER FROM manifest", "csv", None, "the query failed: Conversion Error"),
         ("SELECT url::INTEGER FROM manifest", "table", None, "the query failed: Conversion Error"),
         ("SELECT * FROM read_text('/etc/hostname')", "csv", None, "the query failed: Permission Error"),
-        ("SET threads = 4", "csv", None, "the query failed"),
+        ("SET threads = 4", "csv", None, "would change something"),
+        ("COPY manifest TO 'manifest.csv'", "csv", None, "would change something"),
+        ("SELECT 1; DROP VIEW manifest", "csv", None, "would change something"),
     ],
 )
 def test_a_query_that_fails_is_a_usage_error(

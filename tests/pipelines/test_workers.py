@@ -9,7 +9,7 @@ import pytest
 from pipelines.workers import RayPool, TaskFailedError, WorkerDiedError
 from shards.errors import BadInputError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 _LISTENS = "0A"
 
@@ -37,7 +37,7 @@ def test_what_a_task_returns_raises_or_dies_of_comes_back(pool: RayPool) -> None
         pool.result(pool.start(refuse))
     with pytest.raises(WorkerDiedError, match="died under its task"):
         pool.result(pool.start(die))
-    with pytest.raises(TaskFailedError, match="^ZeroDivisionError: ") as failure:
+    with pytest.raises(TaskFailedError, match=r"^ZeroDivisionError: ") as failure:
         pool.result(pool.start(divmod, 1, 0))
     assert "workers.py" in failure.value.story
     assert "\x1b" not in failure.value.story
