@@ -1,5 +1,7 @@
 """A run killed in the middle of every stage, and resumed, gives the bytes of a run that was left alone."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]  # a generator fixture
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
     with demo_site(tmp_path_factory.mktemp("site"), 18091) as served:
         yield served
 
@@ -40,7 +42,7 @@ def test_a_run_killed_once_in_every_stage_releases_the_same_bytes(
 ) -> None:
     run = DemoRun(site, tmp_path / "run")
     for stage in STAGES:
-        run.kill_when(lambda stage=stage: is_inside(run, stage))  # type: ignore[misc]  # mypy: lambda default
+        run.kill_when(partial(is_inside, run, stage))
         assert run.num_committed(stage) < max(1, len(run.planned(stage))), f"{stage} was complete when it was killed"
     run.finish()
     assert run.release_digests() == undisturbed.release_digests()
