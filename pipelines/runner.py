@@ -127,6 +127,8 @@ class Runner:
             ) from error
         faults: dict[int, tuple[str, str]] = {}
         self._narrow(task, 0, task.num_rows, faults)
+        if len(faults) == task.num_rows > 1:
+            raise BrokenRunError(f"{task.step} part {task.index}: every row fails, so the fault is not theirs: {error}")
         self.progress.note(f"{task.step} part {task.index}: {len(faults)} rows set aside in dead/")
         reasons = {row: reason for row, (reason, _) in faults.items()}
         record = self._call(perform, task, self.context, RowFilter(skip=reasons))

@@ -178,13 +178,20 @@ def test_a_damaged_stored_copy_costs_one_sample(tmp_path: Path, finished: Finish
     assert result.num_dead == 1
 
 
+@pytest.mark.parametrize(
+    ("most", "message"),
+    [
+        (3, "more than 3 rows fail, so the fault is not theirs"),
+        (100, "every row fails, so the fault is not theirs"),  # a part smaller than the limit
+    ],
+)
 def test_a_fault_that_hits_every_row_is_not_blamed_on_them(
-    tmp_path: Path, finished: FinishedRun, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, finished: FinishedRun, monkeypatch: pytest.MonkeyPatch, most: int, message: str
 ) -> None:
     run = finished.copy(tmp_path, "fetch")
-    monkeypatch.setattr(runner, "MAX_POISON_ROWS", 3)
+    monkeypatch.setattr(runner, "MAX_POISON_ROWS", most)
     pool = InlinePool(fault=Failing("measure", rows=set(range(100))))
-    with pytest.raises(BrokenRunError, match="more than 3 rows fail, so the fault is not theirs"):
+    with pytest.raises(BrokenRunError, match=message):
         run_inline(finished.recipe, run, pool)
     assert not (run / "dead").exists()
 
