@@ -12,4 +12,4 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
 .venv/bin/mypy
-.venv/bin/python -m pytest -n 2 --dist loadgroup "${select[@]}" "$@"
+.venv/bin/python -m pytest -n 2 --dist loadfile "${select[@]}" "$@"

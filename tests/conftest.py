@@ -1,5 +1,6 @@
 """What tests of more than one folder share: one run of `curate demo`, made once a session."""
 
+import fcntl
 import subprocess
 import sys
 import time
@@ -29,11 +30,22 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedDemo:
     missing = [name for name in _EXTRAS if find_spec(name) is None]
     if missing:
         pytest.skip(f"the extras clip and demo are not installed: {', '.join(missing)} missing")
-    home = tmp_path_factory.mktemp("demo")
-    folder, log = home / "demo-run", home / "access.log"
-    ended = _curate_demo("--out", str(folder), "--log", str(log))
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    return FinishedDemo(folder, log, ended.stdout)
+    home = _shared_folder(tmp_path_factory) / "demo"
+    home.mkdir(exist_ok=True)
+    folder, log, output = home / "demo-run", home / "access.log", home / "output.txt"
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not output.exists():
+            ended = _curate_demo("--out", str(folder), "--log", str(log))
+            assert ended.returncode == 0, ended.stderr[-3000:]
+            output.write_text(ended.stdout, encoding="utf-8")
+    return FinishedDemo(folder, log, output.read_text(encoding="utf-8"))
+
+
+def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all processes of this session: those of pytest-xdist have their own below it."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if own.name.startswith("popen-") else own
 
 
 def _curate_demo(*arguments: str) -> subprocess.CompletedProcess[str]:

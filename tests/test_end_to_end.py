@@ -15,8 +15,6 @@ from shards.schema import REASONS
 from shards.storage import sha256_of
 from tests.conftest import FinishedDemo
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 EXPECTED_REASONS = {
     # what the web did
     *("robots_disallowed", "opt_out", "http_status", "not_an_image", "decode_error", "blocked_address"),

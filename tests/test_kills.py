@@ -11,7 +11,7 @@ from tests.running import DemoRun, DemoSite, demo_site
 STAGES = ("crawl", "collect", "admit", "fetch", "measure", "dedup", "score", "select", "release")
 FIRST_STEP = {"admit": "admit-shuffle", "dedup": "dedup-groups", "select": "select-judge"}
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

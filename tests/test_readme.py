@@ -15,8 +15,6 @@ from pipelines.recipe import parse_recipe
 from tests.conftest import FinishedDemo
 from tests.readme_console import DEMO, blocks, commands, demo_lines, named_files, refreshed, run_all
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 ROOT = Path(__file__).parents[1]
 ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh.md"
 NOT_RUN = re.compile(

@@ -57,6 +57,7 @@ def test_shipped_weights_are_small_and_in_half_precision() -> None:
     assert 1.2e6 < sum(value.size for value in weights.values()) < 1.6e6
 
 
+@pytest.mark.slow
 def test_smaller_scorer_trained_by_the_same_code_learns(tmp_path: Path) -> None:
     loss = train_scorer(tmp_path, SMALL)
     result = evaluate(tmp_path, SMALL.names, crops_per_photo=6)

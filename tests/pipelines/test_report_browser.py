@@ -18,7 +18,6 @@ CHROMIUM = next(
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("demo"),
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (Debian: apt-get install chromium)"),
 ]
 

@@ -9,7 +9,7 @@ import pytest
 from pipelines.workers import RayPool, TaskFailedError, WorkerDiedError
 from shards.errors import BadInputError
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 
 _LISTENS = "0A"
 
