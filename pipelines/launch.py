@@ -49,6 +49,7 @@ def run_recipe(
     _check_folder(run, plan)
     _make_folder(run)
     with Lease.take(run) as lease:
+        _clear_leavings(run)
         put_whole(run / _RECIPE_FILE, _recipe_text(plan).encode())
         facts = _start_facts(plan)
         put_whole(run / "run.json", _as_json(facts))
@@ -76,6 +77,13 @@ def _run(context: Context, open_pool: Callable[[], Pool], progress: Progress) ->
     finally:
         pool.close()
     return runner
+
+
+def _clear_leavings(run: Path) -> None:
+    """Delete what a kill left half written beside the run's own files and records; steps sweep their own folders."""
+    for pattern in (".*.tmp", "*/_done/.*.tmp", "dead/.*.tmp"):
+        for path in run.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _fetch_ends(plan: Plan) -> float | None:

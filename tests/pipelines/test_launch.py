@@ -190,3 +190,12 @@ def test_a_new_row_under_the_same_path_is_all_that_is_fetched(
         file.write(f"{site.url('/4.png')},又一张照片\n")
     assert run_inline(site_recipe, tmp_path / "run").stats["kept"] == 3
     assert {request.path for request in site.log[num_requests:]} <= {"/4.png", "/robots.txt"}
+
+
+def test_what_a_kill_left_half_written_is_cleared(tmp_path: Path, finished: FinishedRun) -> None:
+    run = finished.copy(tmp_path, "release")
+    leavings = [run / ".parts.json.0123abcd.tmp", run / "collect" / "_done" / ".000000-0123abcd.json.4567cdef.tmp"]
+    for path in leavings:
+        path.write_bytes(b"half")
+    run_inline(finished.recipe, run)
+    assert not any(path.exists() for path in leavings)
