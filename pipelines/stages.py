@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pipelines.flow import admit, collect, crawl, dedup, fetch, measure, release, score, selection
+from pipelines.flow import admit, collect, crawl, dedup, fetch, lanes, measure, release, score, selection
 from pipelines.tasks import Batch, Flow, Work
 
 
@@ -22,7 +22,7 @@ STAGES = (
     Stage("crawl", "rounds", crawl.steps, "fetches pages politely into WARC, round by round", "network"),
     Stage("collect", "map", collect.steps, "one candidate row per (image URL, text)", "CPU"),
     Stage("admit", "global", admit.steps, "merges candidates of one image into a sample", "CPU"),
-    Stage("fetch", "map", fetch.steps, "downloads each image, keeps a stored copy", "network, CPU"),
+    Stage("fetch", "map", lanes.steps, "downloads each image, keeps a stored copy", "network, CPU"),
     Stage("measure", "map", measure.steps, "image measures and hashes of the stored copies", "CPU"),
     Stage("dedup", "global", dedup.steps, "groups of near-duplicates, and who stays", "CPU"),
     Stage("score", "map", score.steps, "similarity of each text with its image", "GPU or CPU"),
@@ -37,7 +37,7 @@ WORK: Mapping[str, Work] = {
     "admit-shuffle": admit.shuffle,
     "admit-count": admit.count,
     "admit": admit.admit,
-    "fetch-lanes": fetch.deal_lanes,
+    "fetch-lanes": lanes.deal_lanes,
     "fetch": fetch.fetch,
     "measure": measure.measure,
     "dedup-groups": dedup.find_groups,

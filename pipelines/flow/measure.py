@@ -12,7 +12,8 @@ from filters.image import fetched_measures, image_measures
 from filters.judge import judge_samples
 from filters.measures import MEASURES, code_version, measures_of
 from filters.rules import RuleEngine
-from pipelines.flow.fetch import read_samples, sample_parts
+from pipelines.flow.fetch import read_samples
+from pipelines.flow.lanes import sample_parts
 from pipelines.flow.narrow import mark_skipped, only_taken
 from pipelines.flow.rows import blank_drop, count_reasons, looked_up, put, standing
 from pipelines.flow.stored import stored_images
