@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-Rgb = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
+"""uint8 [height, width, 3] in sRGB, or its BT.601 luma [height, width], which gives the same hash."""
 
 _SMALL_PX, _LOW_FREQUENCIES = 32, 8
 # A coefficient of the unnormalised DCT below this is what rounding to whole grey levels (about 18) and JPEG's noise
@@ -13,19 +14,19 @@ _MIN_COEFFICIENTS = 24
 """Of 63: with fewer, most of the hash's bits are decided by noise, and unlike pictures share hashes."""
 
 
-def phash64(rgb: Rgb) -> int:
+def phash64(pixels: Pixels) -> int:
     """64 bits, bit for bit `imagehash.phash` (hash_size 8) of the image, its first bit the most significant."""
-    return _bits(_low_frequencies(rgb))
+    return _bits(_low_frequencies(pixels))
 
 
-def is_informative(rgb: Rgb) -> bool:
+def is_informative(pixels: Pixels) -> bool:
     """Whether the image has enough structure; plain areas, gradients and lone thin lines have not."""
-    return _has_structure(_low_frequencies(rgb))
+    return _has_structure(_low_frequencies(pixels))
 
 
-def hash_and_information(rgb: Rgb) -> tuple[int, bool]:
+def hash_and_information(pixels: Pixels) -> tuple[int, bool]:
     """Both at the cost of one."""
-    low = _low_frequencies(rgb)
+    low = _low_frequencies(pixels)
     return _bits(low), _has_structure(low)
 
 
@@ -39,10 +40,11 @@ def _has_structure(low: npt.NDArray[np.float64]) -> bool:
     return int(np.count_nonzero(strong)) >= _MIN_COEFFICIENTS
 
 
-def _low_frequencies(rgb: Rgb) -> npt.NDArray[np.float64]:
+def _low_frequencies(pixels: Pixels) -> npt.NDArray[np.float64]:
     from PIL import Image
     from scipy.fftpack import dct  # type: ignore[import-untyped]  # scipy carries no types
 
-    small = Image.fromarray(rgb).convert("L").resize((_SMALL_PX, _SMALL_PX), Image.Resampling.LANCZOS)
+    grey = Image.fromarray(pixels)
+    small = (grey if grey.mode == "L" else grey.convert("L")).resize((_SMALL_PX, _SMALL_PX), Image.Resampling.LANCZOS)
     frequencies = dct(dct(np.asarray(small), axis=0), axis=1)
     return np.asarray(frequencies[:_LOW_FREQUENCIES, :_LOW_FREQUENCIES], dtype=np.float64)

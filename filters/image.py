@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 from filters.measures import compute_function, measures_of
 
 Rgb = npt.NDArray[np.uint8]
-Plane = npt.NDArray[np.float64]
 
 _SIGNIFICANT_DIGITS = 6
+_LUMA_WEIGHTS = np.array([19595, 38470, 7471], np.float32)
+_LEVELS = np.arange(256, dtype=np.int64)
 _GREY_TOLERANCE, _GREY_EXCEPTIONS = 16, 0.001
 _PLAIN_RANGE = 12
 """Levels within which a line counts as plain: twice the most that JPEG left in photographs' white borders (q 60-92)."""
@@ -34,13 +35,23 @@ class Pixels:
 
     @functools.cached_property
     def grey(self) -> npt.NDArray[np.uint8]:
-        """ITU-R BT.601 luma in whole levels, in integer arithmetic, so that every machine agrees."""
-        red, green, blue = (channel.astype(np.uint32) for channel in self.channels)
-        return np.asarray((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16, dtype=np.uint8)
+        """ITU-R BT.601 luma in whole levels, `uint8 [height, width]`.
+
+        Weights and sums are whole numbers below 2**24, so float32 holds each exactly and every machine agrees.
+        """
+        weighted = self.rgb.reshape(-1, 3).astype(np.float32) @ _LUMA_WEIGHTS
+        weighted += 0x8000
+        weighted *= 2.0**-16
+        return weighted.astype(np.uint8).reshape(self.rgb.shape[:2])
 
     @functools.cached_property
     def histogram(self) -> npt.NDArray[np.int64]:
         return np.bincount(self.grey.ravel(), minlength=256)
+
+    @functools.cached_property
+    def grey_moments(self) -> tuple[int, int]:
+        """Sum and sum of squares of grey."""
+        return int(self.histogram @ _LEVELS), int(self.histogram @ (_LEVELS * _LEVELS))
 
 
 def image_measures(rgb: Rgb, names: Iterable[str]) -> dict[str, float | bool]:
@@ -73,19 +84,22 @@ def bytes_per_pixel(fetched: pa.Table) -> pa.Array:
 
 def sharpness(pixels: Pixels) -> float:
     """Variance of the four-neighbour Laplacian of grey; 0.0 for an image under 3 px."""
-    grey = pixels.grey.astype(np.int32)
+    grey = pixels.grey.astype(np.int16)
     if min(grey.shape) < 3:
         return 0.0
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
-    return _rounded(_variance(laplacian))
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1]
+    laplacian += grey[1:-1, :-2]
+    laplacian += grey[1:-1, 2:]
+    laplacian -= grey[1:-1, 1:-1] << 2
+    return _rounded(_variance(*_moments(laplacian), laplacian.size))
 
 
 def brightness(pixels: Pixels) -> float:
-    return _rounded(int(np.sum(pixels.grey, dtype=np.int64)) / pixels.grey.size / 255)
+    return _rounded(pixels.grey_moments[0] / pixels.grey.size / 255)
 
 
 def contrast(pixels: Pixels) -> float:
-    return _rounded(_variance(pixels.grey) ** 0.5 / 255)
+    return _rounded(_variance(*pixels.grey_moments, pixels.grey.size) ** 0.5 / 255)
 
 
 def entropy(pixels: Pixels) -> float:
@@ -96,11 +110,11 @@ def entropy(pixels: Pixels) -> float:
 
 def colorfulness(pixels: Pixels) -> float:
     """Hasler and Suesstrunk 2003, equation for natural images: spread and mean of the opponent colours."""
-    red, green, blue = (channel.astype(np.int32) for channel in pixels.channels)
+    red, green, blue = (channel.astype(np.int16) for channel in pixels.channels)
     # Twice the second opponent stays in whole numbers.
-    opponents = (red - green, red + green - 2 * blue)
-    (red_green, yellow_blue) = (float(np.sum(o, dtype=np.int64)) / o.size for o in opponents)
-    spread = (_variance(opponents[0]) + _variance(opponents[1]) / 4) ** 0.5
+    moments = _moments(red - green), _moments(red + green - (blue << 1))
+    (red_green, yellow_blue) = (total / red.size for total, _ in moments)
+    spread = (_variance(*moments[0], red.size) + _variance(*moments[1], red.size) / 4) ** 0.5
     return _rounded(spread + 0.3 * (red_green**2 + (yellow_blue / 2) ** 2) ** 0.5)
 
 
@@ -130,11 +144,15 @@ def _plain_margins(ranges: npt.NDArray[np.uint8]) -> tuple[int, int]:
     return int(busy[0]), len(ranges) - 1 - int(busy[-1])
 
 
-def _variance(values: npt.NDArray[np.integer]) -> float:
-    """Population variance by exact integer sums, in any order the same."""
-    wide = values.astype(np.int64).ravel()
-    total, squares = int(wide.sum()), int(np.dot(wide, wide))
-    return (squares * wide.size - total * total) / (wide.size * wide.size)
+def _moments(values: npt.NDArray[np.int16]) -> tuple[int, int]:
+    """Sum and sum of squares: whole numbers below 2**53, so float64 gives them exactly, summed in any order."""
+    wide = values.ravel().astype(np.float64)
+    return int(wide.sum()), int(wide @ wide)
+
+
+def _variance(total: int, squares: int, size: int) -> float:
+    """Population variance from exact sums."""
+    return (squares * size - total * total) / (size * size)
 
 
 def _rounded(value: float) -> float:

@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dedup.phash import Rgb, hash_and_information, is_informative, phash64
+from dedup.phash import Pixels, hash_and_information, is_informative, phash64
 
 STAMPS = Path(__file__).parents[2].parent / "shared" / "data" / "pairs" / "tuxpaint-stamps"
 RANDOM = np.random.default_rng(11)
 
 
-def photo_like(height: int, width: int) -> Rgb:
+def photo_like(height: int, width: int) -> Pixels:
     coarse = Image.fromarray(RANDOM.integers(0, 256, (9, 12, 3), dtype=np.uint8))
     return np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
 
 
-def saved(image: Rgb, **options: int) -> Rgb:
+def saved(image: Pixels, **options: int) -> Pixels:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", **options)
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
-def distance(left: Rgb, right: Rgb) -> int:
+def distance(left: Pixels, right: Pixels) -> int:
     return (phash64(left) ^ phash64(right)).bit_count()
 
 
@@ -54,11 +54,11 @@ def test_smaller_and_coarser_copies_lie_near_and_other_pictures_far() -> None:
     assert distance(image, photo_like(480, 640)) > 12
 
 
-def gradient() -> Rgb:
+def gradient() -> Pixels:
     return np.repeat(np.tile(np.arange(256, dtype=np.uint8), (256, 1))[..., None], 3, axis=2)
 
 
-def with_line() -> Rgb:
+def with_line() -> Pixels:
     image = np.full((200, 200, 3), 240, np.uint8)
     image[100:102] = 0
     return image
@@ -77,6 +77,6 @@ def with_line() -> Rgb:
         (photo_like(64, 64), True),
     ],
 )
-def test_images_without_structure_are_told_apart(image: Rgb, expected: bool) -> None:
+def test_images_without_structure_are_told_apart(image: Pixels, expected: bool) -> None:
     assert is_informative(image) is expected
     assert is_informative(saved(image, quality=60)) is expected
