@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from crawler.connection import BrokenFramingError, TooManyBytesError
 from crawler.guard import is_blocked
 from crawler.inflate import BrokenEncodingError, DecompressBombError, UnknownEncodingError
 from crawler.resolver import is_transient
@@ -40,6 +41,10 @@ def fault_of(error: BaseException, in_body: bool) -> Fault:
         return Fault("protocol_error", str(error))
     if isinstance(error, BrokenEncodingError):
         return Fault("incomplete_body", str(error), may_heal=True)
+    if isinstance(error, TooManyBytesError):
+        return Fault("too_large", str(error))
+    if isinstance(error, BrokenFramingError):
+        return Fault("protocol_error", str(error))
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return Fault("timeout", "connect", may_heal=True, no_contact=True)
     if isinstance(error, TimeoutError):

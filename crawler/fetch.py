@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import random
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -14,7 +15,9 @@ from typing import Self
 import aiohttp
 import yarl
 
+from crawler.connection import bound_session, on_sending
 from crawler.faults import FETCH_ERRORS, Fault, fault_of
+from crawler.fetch_report import FetchTally
 from crawler.guard import AddressGuard
 from crawler.inflate import Inflater
 from crawler.outage import OutageWatch
@@ -28,18 +31,22 @@ Permit = Callable[[str], Awaitable[Fault | None]]
 
 _ACCEPT = "image/jpeg,image/png,image/webp,image/gif;q=0.9,*/*;q=0.1"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# What counts towards leaving a host alone, besides its silence: a body that drips is a timeout.
+_HOST_FAILURES = frozenset({"timeout", "tls_error", "dns_error"})
 _HEALING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _FREE_BODY_BYTES = 2**20
 _LARGE_BODIES = 8
 _DRAINED_BYTES = 16 * 1024
 _READ_BUFFER_BYTES = 32 * 1024
+_LEAST_WIRE_BYTES = 512 * 1024  # a robots.txt is read that far, whatever an image's bound is
 _DNS_CACHE_HOSTS = 10_000
 _DNS_CACHE_S = 300
+_KEEP_ALIVE_S = 10  # with a long tail of hosts, what is idle soon outnumbers what is in use
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Response:
-    """What a GET came to: a body (after content decoding) where `fault` is None."""
+    """What a GET came to: a body (after content decoding) where `fault` is None, or a 304 that was asked for."""
 
     url: str
     final_url: str
@@ -49,6 +56,7 @@ class Response:
     fault: Fault | None = None
 
     def header(self, name: str) -> str | None:
+        """The first value of a header, named in lower case."""
         return next((value for key, value in self.headers if key.lower() == name), None)
 
 
@@ -62,12 +70,14 @@ class Fetcher:
         user_agent: str,
         politeness: Politeness,
         outage: OutageWatch,
+        tally: FetchTally | None = None,
     ) -> None:
         self._network = network
         self._limits = limits
         self._user_agent = user_agent
         self._politeness = politeness
         self._outage = outage
+        self._tally = tally or FetchTally()
         self._large_bodies = asyncio.Semaphore(_LARGE_BODIES)
 
     async def __aenter__(self) -> Self:
@@ -78,6 +88,7 @@ class Fetcher:
             socket_factory=guard.open_socket,
             resolver=self._resolver,
             ttl_dns_cache=_DNS_CACHE_S,
+            keepalive_timeout=_KEEP_ALIVE_S,
             dns_cache_max_size=_DNS_CACHE_HOSTS,
             ssl=_tls_context(self._network.ca_file),
         )
@@ -92,6 +103,7 @@ class Fetcher:
                 total=None, connect=self._limits.connect_timeout_s, sock_connect=self._limits.connect_timeout_s
             ),
         )
+        bound_session(self._session, max(self._limits.max_bytes, _LEAST_WIRE_BYTES))
         return self
 
     async def __aexit__(
@@ -100,26 +112,50 @@ class Fetcher:
         await self._session.close()
         await self._resolver.close()
 
-    async def get(self, url: str, permit: Permit, max_bytes: int | None = None, cut: bool = False) -> Response:
-        """Fetches a canonical URL, again where that may help. With `cut`, a longer body is cut at `max_bytes`."""
-        bound = _Bound(self._limits.max_bytes if max_bytes is None else max_bytes, cut)
+    async def get(
+        self,
+        url: str,
+        permit: Permit,
+        max_bytes: int | None = None,
+        cut: bool = False,
+        *,
+        retries: int | None = None,
+        conditions: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Fetches a canonical URL, again where that may help. With `cut`, a longer body is cut at `max_bytes`.
+
+        `conditions` are the headers of a conditional request: with them, and only then, 304 is no fault.
+        """
+        bound = _Bound(self._limits.max_bytes if max_bytes is None else max_bytes, cut, conditions)
+        most = self._limits.retries if retries is None else retries
         attempt = 0
         while True:
             response = await self._follow(url, permit, bound)
             fault = response.fault
-            if fault is None or not fault.may_heal or attempt >= self._limits.retries:
+            if fault is None or not fault.may_heal:
                 return response
-            wait = self._limits.backoff_s * 2**attempt
             asked = _retry_after(response.header("retry-after"))
             if asked is not None and asked > self._limits.max_retry_after_s:
                 return self._leave_alone(response, fault, asked)
-            self._politeness.slow_down(host_of(response.final_url), max(wait, asked or 0.0))
+            host = host_of(response.final_url)
+            if attempt >= most or self._politeness.given_up(host) is not None:
+                return response
+            # Jitter keeps the hosts behind one broken front end from being asked in step.
+            wait = self._limits.backoff_s * 2**attempt * random.uniform(1.0, 1.5)
+            self._politeness.slow_down(host, max(wait, asked or 0.0))
             attempt += 1
+
+    async def answers(self, url: str) -> bool:
+        """Whether anything at all answers there: one request, sent also while the network counts as gone."""
+        async with self._politeness.turn(host_of(url), is_probe=True) as sent:
+            on_sending.set(sent)
+            response = await self._request(url, url, _Bound(_DRAINED_BYTES, True), self._limits.total_timeout_s)
+        return response.fault is None or not response.fault.no_contact
 
     def _leave_alone(self, response: Response, fault: Fault, asked: float) -> Response:
         """The host asked for more patience than we have: it gets no further request in this part."""
         detail = f"{fault.detail}, Retry-After {asked:.0f} s"
-        self._politeness.give_up(host_of(response.final_url), fault.reason, detail)
+        self._politeness.give_up(host_of(response.final_url), fault.reason, detail, asked)
         return replace(response, fault=Fault(fault.reason, detail))
 
     async def _follow(self, url: str, permit: Permit, bound: "_Bound") -> Response:
@@ -129,13 +165,16 @@ class Fetcher:
             refusal = await permit(current)
             if refusal is not None:
                 return Response(url, current, fault=refusal)
-            async with self._politeness.turn(host):
+            async with self._politeness.turn(host) as sent:
                 started = time.monotonic()
+                on_sending.set(sent)
                 response = await self._request(url, current, bound, seconds_left)
                 seconds_left -= time.monotonic() - started
             self._note(host, response)
-            location = response.header("location") if response.status in _REDIRECTS else None
-            if location is None or (response.fault and response.fault.reason != "http_status"):
+            if response.status not in _REDIRECTS or (response.fault and response.fault.reason != "http_status"):
+                return response
+            location = response.header("location")
+            if location is None:
                 return response
             target = resolve(current, _as_sent(location))
             if target is None:
@@ -149,32 +188,48 @@ class Fetcher:
         self._outage.note(host, connected=not no_contact)
         if fault is None or fault.reason == "http_status":
             self._politeness.note_answer(host)
-        elif no_contact or fault.reason in ("timeout", "tls_error", "dns_error"):
+        elif fault.no_contact or fault.reason in _HOST_FAILURES:
             self._politeness.note_failure(host, fault.reason, fault.detail)
 
     async def _request(self, url: str, current: str, bound: "_Bound", seconds: float) -> Response:
         """One request, whatever comes of it. The deadline covers connect, headers and body."""
         progress = _Progress()
+        self._tally.requests += 1
         try:
             async with asyncio.timeout(max(0.0, seconds)) as deadline:
-                async with self._session.get(_target(current), allow_redirects=False) as answer:
-                    progress.response = Response(url, current, answer.status, _headers_of(answer))
-                    if answer.status != 200:
-                        await _drain(answer)
-                        healing = answer.status in _HEALING_STATUSES
-                        fault = Fault("http_status", str(answer.status), may_heal=healing)
-                        return replace(progress.response, fault=fault)
-                    body = await self._read(answer, bound, deadline, progress)
-            fault_or_none = None if body or bound.cut else Fault("empty_body")
-            return replace(progress.response, body=body, fault=fault_or_none)
+                async with self._session.get(
+                    _target(current), allow_redirects=False, headers=bound.conditions
+                ) as answer:
+                    return await self._answer(answer, Response(url, current), bound, deadline, progress)
         except _TooLargeError as error:
             fault = Fault("too_large", str(error))
         except FETCH_ERRORS as error:
-            fault = fault_of(error, in_body=progress.response is not None)
+            fault = fault_of(error, in_body=progress.status is not None)
         finally:
+            self._tally.bytes += progress.received
             if progress.is_large:
                 self._large_bodies.release()
-        return replace(progress.response or Response(url, current), fault=fault)
+        return Response(url, current, progress.status, progress.headers, fault=fault)
+
+    async def _answer(
+        self,
+        answer: aiohttp.ClientResponse,
+        asked: Response,
+        bound: "_Bound",
+        deadline: asyncio.Timeout,
+        progress: "_Progress",
+    ) -> Response:
+        """Only 200 counts, and 304 where it was asked for: an error's body may be a fine image of the wrong thing."""
+        status = progress.status = answer.status
+        headers = progress.headers = tuple(answer.headers.items())
+        body, fault = b"", None
+        if status == 200:
+            body = await self._read(answer, bound, deadline, progress)
+            fault = None if body or bound.cut else Fault("empty_body")
+        elif status != 304 or not bound.conditions:
+            await _drain(answer)
+            fault = Fault("http_status", str(status), may_heal=status in _HEALING_STATUSES)
+        return Response(asked.url, asked.final_url, status, headers, body, fault)
 
     async def _read(
         self, answer: aiohttp.ClientResponse, bound: "_Bound", deadline: asyncio.Timeout, progress: "_Progress"
@@ -183,7 +238,8 @@ class Fetcher:
         length = answer.content_length
         if length is not None and length > bound.max_bytes and not bound.cut:
             raise _TooLargeError(f"content-length {length}")
-        inflater = Inflater(",".join(answer.headers.getall("Content-Encoding", [])), bound.max_bytes, bound.cut)
+        encodings = answer.headers.getall("Content-Encoding", ())
+        inflater = Inflater(",".join(encodings), bound.max_bytes, bound.cut) if encodings else None
         pieces: list[bytes] = []
         held = 0
         rate = _RateLimit(self._limits, deadline)
@@ -192,26 +248,29 @@ class Fetcher:
             rate.renew(progress.received)
             if progress.received > bound.max_bytes and not bound.cut:
                 raise _TooLargeError(f"more than {bound.max_bytes} bytes")
-            pieces.append(inflater.feed(piece))
+            pieces.append(piece if inflater is None else inflater.feed(piece))
             held += len(pieces[-1])
             if bound.cut and held >= bound.max_bytes:
                 return b"".join(pieces)[: bound.max_bytes]
             if held > _FREE_BODY_BYTES and not progress.is_large:
                 await self._large_bodies.acquire()
                 progress.is_large = True
-        inflater.finish()
-        return b"".join(pieces)
+        if inflater is not None:
+            inflater.finish()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 @dataclass(frozen=True)
 class _Bound:
     max_bytes: int
     cut: bool
+    conditions: Mapping[str, str] | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class _Progress:
-    response: Response | None = None
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
     received: int = 0
     is_large: bool = False
 
@@ -228,12 +287,16 @@ class _RateLimit:
         self._deadline = deadline
         self._started = asyncio.get_running_loop().time()
         self._last = deadline.when() or self._started
+        self._is_settled = not limits.min_bytes_per_s
         self.renew(0)
 
     def renew(self, received: int) -> None:
-        if self._limits.min_bytes_per_s:
-            patience = max(self._limits.rate_grace_s, received / self._limits.min_bytes_per_s)
-            self._deadline.reschedule(min(self._last, self._started + patience))
+        """Costs nothing once enough has come for the rate to hold until the last moment."""
+        if self._is_settled:
+            return
+        patience = max(self._limits.rate_grace_s, received / self._limits.min_bytes_per_s)
+        self._is_settled = self._started + patience >= self._last
+        self._deadline.reschedule(min(self._last, self._started + patience))
 
 
 @lru_cache(maxsize=4)  # reading the system's authorities takes some 20 ms
@@ -242,10 +305,6 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
     if ca_file is not None:
         context.load_verify_locations(cafile=ca_file)
     return context
-
-
-def _headers_of(answer: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in answer.headers.items())
 
 
 async def _drain(answer: aiohttp.ClientResponse) -> None:
@@ -257,10 +316,13 @@ async def _drain(answer: aiohttp.ClientResponse) -> None:
 
 def _target(url: str) -> yarl.URL:
     """What is requested: no credentials are ever sent, not even those that a URL carries."""
-    scheme, _, rest = url.partition("//")
-    authority, slash, path = rest.partition("/")
+    bare = url
+    if "@" in url:
+        scheme, _, rest = url.partition("//")
+        authority, slash, path = rest.partition("/")
+        bare = f"{scheme}//{authority.rpartition('@')[2]}{slash}{path}"
     try:
-        return yarl.URL(f"{scheme}//{authority.rpartition('@')[2]}{slash}{path}", encoded=True)
+        return yarl.URL(bare, encoded=True)
     except ValueError as error:
         raise aiohttp.InvalidURL(url, str(error)) from None
 

@@ -7,6 +7,8 @@ MAX_RATIO = 200
 """Decompressed bytes for each byte on the wire, judged beyond the first MiB. Pictures and pages stay far below."""
 
 _STEP = 256 * 1024
+_MAX_MEMBERS = 1000
+_GZIP_MAGIC = b"\x1f\x8b"
 _RATIO_FREE_BYTES = 2**20
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
@@ -53,6 +55,9 @@ class _Layer:
         self._decompressor = zlib.decompressobj(window_bits)
         self._num_in = 0
         self._num_out = 0
+        self._num_members = 1
+        self._behind_end = b""  # the first byte behind a gzip member, while the second has not come
+        self._is_over = False
 
     @property
     def is_finished(self) -> bool:
@@ -62,19 +67,38 @@ class _Layer:
         self._allow_raw_deflate(data)
         self._num_in += len(data)
         pieces: list[bytes] = []
-        while data and not self._is_done():  # what follows the end is ignored, as browsers do
+        has_more = bool(data)
+        while has_more and not self._is_done():
+            data = self._start_next_member(data) if self._decompressor.eof else data
+            if self._decompressor.eof:
+                break
             try:
                 piece = self._decompressor.decompress(data, _STEP)
             except zlib.error as error:
                 raise BrokenEncodingError(str(error)) from None
-            data = self._decompressor.unconsumed_tail
+            data = self._decompressor.unconsumed_tail or self._decompressor.unused_data
+            has_more = bool(data) or len(piece) == _STEP  # a full piece may leave output within zlib
             self._num_out += len(piece)
             self._check()
             pieces.append(piece)
         return b"".join(pieces)
 
     def _is_done(self) -> bool:
-        return self._decompressor.eof or (self._cut and self._num_out >= self._max_bytes)
+        return self._is_over or (self._cut and self._num_out >= self._max_bytes)
+
+    def _start_next_member(self, data: bytes) -> bytes:
+        """A gzip body may have several members (RFC 1952, section 2.2). Else what follows the end is ignored."""
+        data, self._behind_end = self._behind_end + data, b""
+        if self._window_bits != _WINDOW_BITS["gzip"] or not data.startswith(_GZIP_MAGIC[: len(data)]):
+            self._is_over = True
+        elif len(data) < len(_GZIP_MAGIC):
+            self._behind_end = data
+        elif self._num_members == _MAX_MEMBERS:
+            raise BrokenEncodingError(f"more than {_MAX_MEMBERS} gzip members")
+        else:
+            self._num_members += 1
+            self._decompressor = zlib.decompressobj(self._window_bits)
+        return data
 
     def _check(self) -> None:
         if self._cut:

@@ -2,27 +2,46 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from crawler.breaker import Breaker, BreakerLimits, Cause
+from crawler.host_memory import HostMemory, HostNote
 from crawler.settings import CrawlerSettings, FetchSettings
 
 FOREIGN_CONCURRENCY = 1
 """Requests in flight to a host of another lane, met by a redirect. Its rate is 1/lanes of the host's own."""
 
-_Fault = tuple[str, str | None]
+MAX_HOSTS = 50_000
 
 
-@dataclass
+@dataclass(slots=True)
 class _Host:
     slots: asyncio.Semaphore
     delay_s: float
     next_start: float
     is_foreign: bool
+    breaker: Breaker
+    crawl_delay_s: float | None = None
+    num_turns: int = 0  # taken or waited for
     gate: asyncio.Lock = field(default_factory=asyncio.Lock)
-    failures: int = 0
-    given_up: _Fault | None = None
+
+
+@dataclass(slots=True)
+class _Start:
+    """A turn whose request is not sent yet: it keeps the host's gate."""
+
+    host: _Host
+    is_over: bool = False
+
+    def sent(self, now: float) -> None:
+        """Opens the gate to the next request, a gap from now. A second call does nothing."""
+        if not self.is_over:
+            self.is_over = True
+            self.host.next_start = max(self.host.next_start, now + self.host.delay_s)
+            self.host.gate.release()
 
 
 class Politeness:
@@ -32,34 +51,51 @@ class Politeness:
         self,
         crawler: CrawlerSettings,
         fetch: FetchSettings,
-        own_hosts: frozenset[str],
+        own_hosts: Container[str],
         clock: Callable[[], float] = time.monotonic,
+        num_lanes: int | None = None,
+        memory: HostMemory | None = None,
     ) -> None:
         self._crawler = crawler
         self._own_hosts = own_hosts
         self._clock = clock
-        self._give_up_after = fetch.give_up_after
-        self._hosts: dict[str, _Host] = {}
+        self._num_lanes = crawler.lanes if num_lanes is None else num_lanes
+        self._memory = memory
+        self._limits = BreakerLimits(fetch.give_up_after, fetch.breaker_reopen_s, fetch.breaker_reopenings)
+        self._hosts: OrderedDict[str, _Host] = OrderedDict()
         self._in_flight = asyncio.Semaphore(fetch.max_in_flight)
         # The part of this lane before ours may have ended with a request to any of these hosts.
         self._started = clock()
         self.has_room = asyncio.Event()  # cleared while too many bytes wait for the decoder
         self.has_room.set()
+        self.has_network = asyncio.Event()  # cleared while the whole network is gone
+        self.has_network.set()
 
     @asynccontextmanager
-    async def turn(self, host: str) -> AsyncIterator[None]:
-        """One request to a host: waits for a slot, for the gap, for room; holds slot and room until it is left."""
+    async def turn(self, host: str, is_probe: bool = False) -> AsyncIterator[Callable[[], None]]:
+        """One request to a host: waits for a slot, for the gap, for room; holds slot and room until it is left.
+
+        Yields what is to be called as the request goes out: the gap counts from there, however long it took to connect,
+        and nobody else connects to the host meanwhile. A probe goes while the network is gone, to see if it is back.
+        """
+        if not is_probe and not self.has_network.is_set():
+            await self.has_network.wait()  # before it takes a slot, which a probe may need
         state = self._state(host)
-        async with state.slots:
-            async with state.gate:
-                await self._wait_for_gap(state)
-                await self.has_room.wait()
-                await self._in_flight.acquire()
-                state.next_start = max(state.next_start, self._clock() + state.delay_s)
-            try:
-                yield
-            finally:
-                self._in_flight.release()
+        state.num_turns += 1
+        try:
+            async with state.slots:
+                start = _Start(state)
+                await state.gate.acquire()
+                try:
+                    await self._wait_for_start(state)
+                    try:
+                        yield lambda: start.sent(self._clock())
+                    finally:
+                        self._in_flight.release()
+                finally:
+                    start.sent(self._clock())
+        finally:
+            state.num_turns -= 1
 
     def slow_down(self, host: str, seconds: float) -> None:
         """No request to this host starts for so long: it said Retry-After, or it failed."""
@@ -69,46 +105,108 @@ class Politeness:
     def obey_crawl_delay(self, host: str, seconds: float) -> None:
         """A robots.txt asked for a gap: it counts up to `max_crawl_delay_s`, and only where it is longer than ours."""
         state = self._state(host)
+        state.crawl_delay_s = max(seconds, state.crawl_delay_s or 0.0)
         wanted = min(seconds, self._crawler.max_crawl_delay_s)
         if state.is_foreign:
-            wanted *= self._crawler.lanes
+            wanted *= self._num_lanes
         if wanted > state.delay_s:
             state.next_start += wanted - state.delay_s
             state.delay_s = wanted
 
     def note_answer(self, host: str) -> None:
-        self._state(host).failures = 0
+        self._state(host).breaker.note_answer()
 
     def note_failure(self, host: str, reason: str, detail: str | None) -> None:
-        """Counts a request that got no answer; after `give_up_after` in a row the host is left alone."""
-        state = self._state(host)
-        state.failures += 1
-        if state.failures >= self._give_up_after:
-            self.give_up(host, reason, f"host left alone after {state.failures} failures: {detail or reason}")
+        """Counts a request that got no answer; after `give_up_after` in a row the host is left alone for a while."""
+        self._state(host).breaker.note_failure(self._clock(), reason, detail)
 
-    def give_up(self, host: str, reason: str, detail: str) -> None:
-        state = self._state(host)
-        state.given_up = state.given_up or (reason, detail)
+    def leave_alone(self, host: str, reason: str, detail: str | None) -> None:
+        """Nothing of the host can be had for now: tries it again after a cool-down."""
+        self._state(host).breaker.open(self._clock(), reason, detail)
 
-    def given_up(self, host: str) -> _Fault | None:
-        """Why a host is left alone, or None."""
+    def give_up(self, host: str, reason: str, detail: str, seconds: float = 0.0) -> None:
+        """The host gets no further request in this part, nor for so many seconds."""
+        self._state(host).breaker.give_up(self._clock() + seconds, reason, detail)
+
+    def given_up(self, host: str) -> Cause | None:
+        """Why a host is left alone for now, or None. Asked when its cool-down is over, the asker is its probe."""
         state = self._hosts.get(host)
-        return None if state is None else state.given_up
+        if state is None or state.breaker.is_closed:
+            return None
+        if state.breaker.wait(self._clock()) <= 0:
+            state.breaker.begin_probe()
+        return state.breaker.verdict
+
+    def breaker(self, host: str) -> Breaker:
+        return self._state(host).breaker
+
+    def forget_failures(self) -> None:
+        """The network was gone: what failed meanwhile says nothing about a host."""
+        for state in self._hosts.values():
+            if not state.breaker.is_final or state.breaker.num_openings:
+                state.breaker.note_answer()
+
+    def remember(self) -> None:
+        """Writes down what was learned of each host, for the lane's next part."""
+        if self._memory is not None:
+            for host, state in self._hosts.items():
+                self._note_down(host, state)
 
     def _state(self, host: str) -> _Host:
         state = self._hosts.get(host)
         if state is None:
             state = self._hosts[host] = self._new_state(host)
+            if len(self._hosts) > MAX_HOSTS:
+                self._forget_an_idle_host()
         return state
 
     def _new_state(self, host: str) -> _Host:
         limits = self._crawler.limits_of(host)
-        if host in self._own_hosts:
-            first = self._started + limits.delay_s
-            return _Host(asyncio.Semaphore(limits.concurrency), limits.delay_s, first, is_foreign=False)
-        delay_s = limits.delay_s * self._crawler.lanes
-        return _Host(asyncio.Semaphore(FOREIGN_CONCURRENCY), delay_s, self._started + delay_s, is_foreign=True)
+        is_foreign = host not in self._own_hosts
+        delay_s = limits.delay_s * (self._num_lanes if is_foreign else 1)
+        slots = asyncio.Semaphore(FOREIGN_CONCURRENCY if is_foreign else limits.concurrency)
+        state = _Host(slots, delay_s, self._started + delay_s, is_foreign, Breaker(self._limits))
+        if self._memory is not None:
+            self._recall(state, self._memory.recall(host))
+        return state
 
-    async def _wait_for_gap(self, state: _Host) -> None:
+    def _recall(self, state: _Host, note: HostNote) -> None:
+        now, wall = self._clock(), time.time()
+        state.next_start = max(state.next_start, now + note.next_start - wall)
+        if note.crawl_delay_s is not None:
+            wanted = min(note.crawl_delay_s, self._crawler.max_crawl_delay_s)
+            state.delay_s = max(state.delay_s, wanted * (self._num_lanes if state.is_foreign else 1))
+            state.next_start = max(state.next_start, self._started + state.delay_s)
+        if note.open_until is not None:
+            state.breaker.open_until = now + note.open_until - wall
+            state.breaker.num_openings = min(note.num_openings, self._limits.reopenings)
+            state.breaker.cause = note.cause
+
+    def _note_down(self, host: str, state: _Host) -> None:
+        assert self._memory is not None
+        now, wall = self._clock(), time.time()
+        note = self._memory.recall(host)
+        breaker = state.breaker
+        note.next_start = wall + state.next_start - now
+        note.crawl_delay_s = state.crawl_delay_s
+        note.open_until = None if breaker.open_until is None else wall + breaker.open_until - now
+        note.num_openings = breaker.num_openings
+        note.cause = breaker.cause
+        self._memory.keep(host, note)
+
+    def _forget_an_idle_host(self) -> None:
+        """The oldest host that nobody is at, whose gap is over, and that may be asked."""
+        now = self._clock()
+        for host, state in self._hosts.items():
+            if state.num_turns == 0 and state.next_start <= now and state.breaker.is_closed:
+                if self._memory is not None:
+                    self._note_down(host, state)
+                del self._hosts[host]
+                return
+
+    async def _wait_for_start(self, state: _Host) -> None:
         while (wait := state.next_start - self._clock()) > 0:
             await asyncio.sleep(wait)
+        if not self.has_room.is_set():
+            await self.has_room.wait()
+        await self._in_flight.acquire()

@@ -16,12 +16,17 @@ from crawler.settings import parse_server
 _NEGATIVE_SECONDS = 60.0
 _MAX_NEGATIVE = 10_000
 _MAX_CNAMES = 8
+_MAX_ADDRESSES = 16
+_EXCHANGE_SECONDS = 1.5
 _TYPE_A, _TYPE_CNAME, _TYPE_AAAA = 1, 5, 28
 _RESOLVER_THREADS = 32
 
 
 class RememberingResolver(AbstractResolver):
-    """Asks another resolver, and for a minute remembers names that do not exist. Transient failures are not kept."""
+    """Asks another resolver, and for a minute remembers names that do not exist. Transient failures are not kept.
+
+    Of a name's addresses the first 16 count: a name with a thousand would make as many connects.
+    """
 
     def __init__(self, servers: list[str]) -> None:
         self._inner = _ServerResolver(servers) if servers else _SystemResolver()
@@ -33,7 +38,7 @@ class RememberingResolver(AbstractResolver):
         if self._missing.get(host, 0.0) > time.monotonic():
             raise socket.gaierror(socket.EAI_NONAME, "no such name (remembered)")
         try:
-            return await self._inner.resolve(host, port, family)
+            return (await self._inner.resolve(host, port, family))[:_MAX_ADDRESSES]
         except socket.gaierror as error:
             if not is_transient(error):
                 self._remember(host)
@@ -86,7 +91,7 @@ def _result(host: str, address: str, port: int) -> ResolveResult:
 
 
 class _ServerResolver(AbstractResolver):
-    """A stub resolver over UDP (RFC 1035) for the servers a recipe names; answers of 4096 bytes at most."""
+    """A stub resolver (RFC 1035) for the servers a recipe names: over UDP, and over TCP what does not fit there."""
 
     def __init__(self, servers: list[str]) -> None:
         self._servers = [parse_server(server) for server in servers]
@@ -95,10 +100,13 @@ class _ServerResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         kinds = {socket.AF_INET: (_TYPE_A,), socket.AF_INET6: (_TYPE_AAAA,)}.get(family, (_TYPE_A, _TYPE_AAAA))
-        found = await asyncio.gather(*(self._addresses(host, kind) for kind in kinds))
-        addresses = [address for answer in found for address in answer]
-        if not addresses:
-            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        found = await asyncio.gather(*(self._addresses(host, kind) for kind in kinds), return_exceptions=True)
+        addresses = [address for answer in found if isinstance(answer, list) for address in answer]
+        faults = [answer for answer in found if isinstance(answer, BaseException)]
+        if not addresses:  # some servers fail for the kind that a name has not: the other kind's answer counts
+            raise next(
+                filter(is_transient, faults), next(iter(faults), socket.gaierror(socket.EAI_NONAME, "no such name"))
+            )
         return [_result(host, address, port) for address in addresses]
 
     async def close(self) -> None:
@@ -118,8 +126,8 @@ class _ServerResolver(AbstractResolver):
     async def _ask(self, name: str, kind: int) -> tuple[list[str], str | None]:
         for server in self._servers * 2:
             try:
-                return await asyncio.wait_for(_exchange(server, name, kind), 1.5)
-            except (TimeoutError, OSError):
+                return await asyncio.wait_for(_exchange(server, name, kind), _EXCHANGE_SECONDS)
+            except (TimeoutError, OSError, asyncio.IncompleteReadError):
                 continue
         raise socket.gaierror(socket.EAI_AGAIN, "no DNS server answered")
 
@@ -134,19 +142,43 @@ class _OneAnswer(asyncio.DatagramProtocol):
 
 
 async def _exchange(server: tuple[str, int], name: str, kind: int) -> tuple[list[str], str | None]:
-    query_id = secrets.token_bytes(2)
     labels = name.rstrip(".").encode("ascii", "replace").split(b".")
     question = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
     question += struct.pack(">HH", kind, 1)
+    query = secrets.token_bytes(2) + struct.pack(">HHHHH", 0x0100, 1, 0, 0, 0) + question
+    answer = await _ask_over_udp(server, query)
+    if answer[2] & 2:  # truncated: RFC 7766, section 5
+        answer = await _ask_over_tcp(server, query)
+        if not _is_answer(answer, query) or answer[2] & 2:
+            raise OSError("the DNS answer is broken")
+    return _read_answer(answer, len(query), kind)
+
+
+async def _ask_over_udp(server: tuple[str, int], query: bytes) -> bytes:
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(_OneAnswer, remote_addr=server)
     try:
-        transport.sendto(query_id + struct.pack(">HHHHH", 0x0100, 1, 0, 0, 0) + question)
-        while True:
-            answer = await protocol.answers.get()
-            if answer[:2] == query_id and answer[12 : 12 + len(question)].lower() == question.lower():
-                return _read_answer(answer[:4096], 12 + len(question), kind)
+        transport.sendto(query)
+        while not _is_answer(answer := await protocol.answers.get(), query):
+            continue  # a late answer to an earlier question, or a forged one
+        return answer
     finally:
         transport.close()
+
+
+async def _ask_over_tcp(server: tuple[str, int], query: bytes) -> bytes:
+    """One question, and an answer of 64 KiB at most: its length is two bytes."""
+    reader, writer = await asyncio.open_connection(*server)
+    try:
+        writer.write(struct.pack(">H", len(query)) + query)
+        return await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+    finally:
+        writer.close()
+
+
+def _is_answer(answer: bytes, query: bytes) -> bool:
+    """Whether a message answers this very question: the id, the response bit, and the name and kind asked for."""
+    same = answer[:2] == query[:2] and answer[12 : len(query)].lower() == query[12:].lower()
+    return same and len(answer) >= len(query) and bool(answer[2] & 128)
 
 
 def _read_answer(answer: bytes, offset: int, kind: int) -> tuple[list[str], str | None]:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -70,7 +70,7 @@ class HostOverride(Section):
 
 
 class CrawlerSettings(Section):
-    """Who we say we are, and how politely we behave. Operational, but for `blocklist`."""
+    """Who we say we are, and how politely we behave. Operational, but for `blocklist` and `opt_outs`."""
 
     user_agent: str | None = Field(
         default=None,
@@ -92,6 +92,11 @@ class CrawlerSettings(Section):
     )
     max_crawl_delay_s: float = Field(
         default=300, ge=0, le=86400, description="The longest Crawl-delay that is waited; longer ones are cut."
+    )
+    opt_outs: Literal["obey", "record"] = Field(
+        default="obey",
+        description="`obey` drops images whose site or answer refuses AI training (`opt_out`); `record` keeps them and "
+        "says so in the column `opt_out`. robots.txt's Disallow is obeyed either way.",
     )
     lanes: int = Field(default=16, ge=1, le=65536, description="Groups of hosts; one part of a lane runs at a time.")
 
@@ -154,7 +159,22 @@ class FetchSettings(Section):
     )
     decoders: int = Field(default=1, ge=1, le=64, description="Decoding processes of one part.")
     give_up_after: int = Field(
-        default=5, ge=1, description="Failures in a row after which a host is left alone for the rest of the part."
+        default=5, ge=1, description="Failures in a row after which a host is left alone for a while."
+    )
+    breaker_reopen_s: float = Field(
+        default=60,
+        ge=0,
+        le=86400,
+        description="Seconds for which a failing host is left alone before it is tried again; doubled each time.",
+    )
+    breaker_reopenings: int = Field(
+        default=2, ge=0, le=20, description="How often a failing host is tried again before the part gives it up."
+    )
+    outage_patience_s: float = Field(
+        default=300,
+        ge=0,
+        le=86400,
+        description="Seconds that a part waits for a network that is gone as a whole before the run stops (exit 75).",
     )
     verify_sha256: bool = Field(
         default=False, description="Drop images whose bytes differ from the source's sha256 (`hash_mismatch`)."

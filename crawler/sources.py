@@ -21,6 +21,9 @@ class TableColumns(Section):
     page_url: str | None = Field(default=None, description="Column of the page that shows the image.")
     query: str | None = Field(default=None, description="Column of the query that found the image.")
     license: str | None = Field(default=None, description="Column of the image's licence.")
+    sha256: str | None = Field(
+        default=None, description="Column of the sha256 of the image's bytes, for `fetch.verify_sha256`."
+    )
 
 
 class TableLayout(Section):
@@ -28,15 +31,22 @@ class TableLayout(Section):
 
     columns: TableColumns
     text_kind: str
-    strength: Literal["strong", "weak"]
+    strength: Literal["strong", "weak"] | None
 
 
 LAYOUTS = {
     "wukong": TableLayout(columns=TableColumns(url="url", text="caption"), text_kind="caption", strength="weak"),
     "laion": TableLayout(columns=TableColumns(url="URL", text="TEXT"), text_kind="alt", strength="weak"),
     "coyo": TableLayout(columns=TableColumns(url="url", text="text"), text_kind="alt", strength="weak"),
+    "datacomp": TableLayout(
+        columns=TableColumns(url="url", text="text", sha256="sha256"), text_kind="alt", strength="weak"
+    ),
+    "img2dataset": TableLayout(
+        columns=TableColumns(url="url", text="caption", sha256="sha256"), text_kind="caption", strength=None
+    ),
 }
-"""Named layouts of URL lists, as their authors released them."""
+"""Named layouts of URL lists, as their authors released them. The sha256 of DataComp and img2dataset is of the bytes as
+downloaded; LAION's `hash` is of URL and text, COYO's is perceptual: neither says what bytes to expect."""
 
 
 class TableSource(Section):
@@ -77,6 +87,7 @@ class TableSource(Section):
             "page_url": columns.page_url,
             "query": columns.query,
             "license": columns.license,
+            "expected_sha256": columns.sha256,
         }
         constants: dict[str, str | None] = {"source": self.layout or self.kind}
         for field, value in (

@@ -44,6 +44,8 @@ def candidates_of(rows: Rows, name: str, resolved: ResolvedTable) -> pa.RecordBa
     for column in ("page_url", "query", "strength", "category", "license"):
         if column in rows.columns:
             built[column] = _plain_column(rows.columns[column])
+    if "expected_sha256" in rows.columns:
+        built["expected_sha256"] = _sha256_column(rows.columns["expected_sha256"])
     if "strength" in rows.columns:
         known = pc.is_in(built["strength"], pa.array(["strong", "weak"]))
         built["strength"] = pc.if_else(known, built["strength"], pa.scalar(None, pa.string()))
@@ -85,6 +87,12 @@ def _plain_column(raw: pa.Array) -> pa.Array:
     length = pc.fill_null(pc.utf8_length(text), 0)
     is_kept = pc.and_(pc.greater(length, 0), pc.less_equal(length, MAX_FIELD_CHARS))
     return pc.if_else(is_kept, text, pa.scalar(None, pa.string()))
+
+
+def _sha256_column(raw: pa.Array) -> pa.Array:
+    """Digests in lower case; what is none (md5, base64, empty) is null: there is nothing to compare with."""
+    digests = pc.utf8_lower(pc.utf8_trim_whitespace(_decoded(raw)[0]))
+    return pc.if_else(pc.match_substring_regex(digests, "^[0-9a-f]{64}$"), digests, pa.scalar(None, pa.string()))
 
 
 def _without(text: pa.Array, rows: pa.Array) -> pa.Array:

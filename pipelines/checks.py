@@ -4,9 +4,11 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from crawler.sources import LAYOUTS, TableSource
 from filters.clip_weights import check_files
 from filters.measures import MEASURES, needed_measures
 from filters.rules import PlacedRule, place_rules
+from pipelines.flow.reuse import reuse_problems
 from pipelines.problems import Problem, raise_problems
 from pipelines.recipe import Recipe, parse_recipe
 from pipelines.tasks import Plan
@@ -28,8 +30,8 @@ def checked_plan(mapping: Mapping[str, Any], what: str, bring_models: bool = Tru
         raise_problems(what, problems)
         raise AssertionError("a recipe without a model has problems")
     plan = Plan(recipe, tuple(rules), measures_needed(recipe, rules))
-    if recipe.fetch.verify_sha256:
-        problems.append(Problem("fetch.verify_sha256", "no source reads a sha256 column yet: leave it false"))
+    problems += _sha256_problems(recipe)
+    problems += reuse_problems(recipe)
     if not problems:
         problems += _model_problems(plan, bring_models)
     raise_problems(what, problems)
@@ -80,6 +82,20 @@ def _identity_problems(mapping: Mapping[str, Any]) -> list[Problem]:
             'as "mybot/1.0 (+https://example.org/bot; bot@example.org)"',
         )
     ]
+
+
+def _sha256_problems(recipe: Recipe) -> list[Problem]:
+    """What to verify must come from somewhere."""
+    if not recipe.fetch.verify_sha256:
+        return []
+    if not isinstance(recipe.source, TableSource):
+        told = f"a {recipe.source.kind} source says nothing of an image's sha256: leave it false"
+        return [Problem("fetch.verify_sha256", told)]
+    if "expected_sha256" in recipe.source.resolved().columns:
+        return []
+    carrying = ", ".join(name for name, layout in LAYOUTS.items() if layout.columns.sha256)
+    told = f"the source has no sha256 column: name it in `source.columns: {{sha256: …}}` (layouts with one: {carrying})"
+    return [Problem("fetch.verify_sha256", told)]
 
 
 def _missing_model_problems(mapping: Mapping[str, Any], rules: list[PlacedRule]) -> list[Problem]:

@@ -24,6 +24,12 @@ INTERRUPTED_EXIT = 130
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped recipe.")]
 RunArgument = Annotated[Path, typer.Argument(help="The folder of a run.")]
+RetryOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--retry", metavar="REASON[,REASON…]", help="Attempt again the downloads that ended in these reasons."
+    ),
+]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="PLACE=VALUE over the recipe; may be repeated.")]
 
 
@@ -54,20 +60,30 @@ def run(
     address: Annotated[str | None, typer.Option(help="A running Ray cluster, such as host:6379 or auto.")] = None,
     set_: SetOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Parts at once; default: the CPUs there are.")] = None,
+    retry: RetryOption = None,
 ) -> None:
     """Run or resume a recipe; ends with the funnel."""
     from pipelines.recipe import read_recipe
+    from pipelines.retries import parse_reasons
 
-    _run_and_print(read_recipe(recipe, set_ or ()), f"recipe {recipe}", out, address, workers)
+    again = parse_reasons(retry or ())
+    _run_and_print(read_recipe(recipe, set_ or ()), f"recipe {recipe}", out, address, workers, again)
 
 
-def _run_and_print(mapping: dict[str, Any], what: str, out: str, address: str | None, workers: int | None) -> None:
+def _run_and_print(
+    mapping: dict[str, Any],
+    what: str,
+    out: str,
+    address: str | None,
+    workers: int | None,
+    retry: tuple[str, ...] = (),
+) -> None:
     from pipelines.funnel import print_funnel
     from pipelines.launch import run_recipe
     from pipelines.progress import Progress
     from pipelines.workers import RayPool
 
-    result = run_recipe(mapping, what, out, lambda: RayPool(address, workers), Progress())
+    result = run_recipe(mapping, what, out, lambda: RayPool(address, workers), Progress(), retry)
     print_funnel(result.run)
     typer.echo(f"\n{result.run / 'release'}")
     if result.num_dead:
@@ -82,10 +98,12 @@ def _run_and_print(mapping: dict[str, Any], what: str, out: str, address: str | 
 def plan(recipe: RecipeArgument, set_: SetOption = None) -> None:
     """Print stages, parts, where each rule runs, what is measured and what to expect; nothing is run."""
     from pipelines.checks import checked_plan
+    from pipelines.flow.reuse import reuse_outlook
     from pipelines.outlook import describe_plan
     from pipelines.recipe import read_recipe
 
-    typer.echo(describe_plan(checked_plan(read_recipe(recipe, set_ or ()), f"recipe {recipe}", bring_models=False)))
+    checked = checked_plan(read_recipe(recipe, set_ or ()), f"recipe {recipe}", bring_models=False)
+    typer.echo("\n".join([describe_plan(checked), *reuse_outlook(checked.recipe)]))
 
 
 @app.command()

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
-from crawler.sources import CrawlSource
+from crawler.sources import CrawlSource, Source
 from pipelines.checks import checked_plan
 from pipelines.flow.collect import source_slices
+from pipelines.flow.reuse import write_index
 from pipelines.progress import Progress
+from pipelines.retries import begin_retry
 from pipelines.runner import Runner
 from pipelines.strict_yaml import load_yaml
 from pipelines.tasks import Context, Plan
@@ -39,9 +42,17 @@ class RunResult:
 
 
 def run_recipe(
-    mapping: Mapping[str, Any], what: str, out: str, open_pool: Callable[[], Pool], progress: Progress
+    mapping: Mapping[str, Any],
+    what: str,
+    out: str,
+    open_pool: Callable[[], Pool],
+    progress: Progress,
+    retry: tuple[str, ...] = (),
 ) -> RunResult:
-    """Run or resume a recipe in the folder `out`. Raises errors of `shards.errors`; KeyboardInterrupt drains first."""
+    """Run or resume a recipe in the folder `out`, attempting again the downloads that ended in a reason of `retry`.
+
+    Raises errors of `shards.errors`; KeyboardInterrupt drains first.
+    """
     plan = checked_plan(mapping, what)
     if not isinstance(plan.recipe.source, CrawlSource):
         source_slices(plan.recipe.source)
@@ -50,7 +61,7 @@ def run_recipe(
     _make_folder(run)
     with Lease.take(run) as lease:
         _clear_leavings(run)
-        put_whole(run / _RECIPE_FILE, _recipe_text(plan).encode())
+        prepare(run, plan, progress, retry)
         facts = _start_facts(plan)
         put_whole(run / "run.json", _as_json(facts))
         runner = _run(Context(run, plan, lease.token, _fetch_ends(plan)), open_pool, progress)
@@ -63,6 +74,15 @@ def run_recipe(
         }
         put_whole(run / "run.json", _as_json(facts))
     return RunResult(run, stats, _count_dead(run))
+
+
+def prepare(run: Path, plan: Plan, progress: Progress, retry: tuple[str, ...] = ()) -> None:
+    """Write down what the run's tasks look up in its folder: earlier runs' copies, the recipe, what is retried."""
+    for line in write_index(run, plan.recipe):
+        progress.note(line)
+    put_whole(run / _RECIPE_FILE, _recipe_text(plan).encode())
+    if retry:
+        progress.note(f"retry    {begin_retry(run, retry):,} downloads that ended in {', '.join(retry)}")
 
 
 def _run(context: Context, open_pool: Callable[[], Pool], progress: Progress) -> Runner:
@@ -101,11 +121,19 @@ def _check_folder(run: Path, plan: Plan) -> None:
     before = load_yaml(recipe) if recipe.is_file() else {}
     if "source" not in before:
         raise UsageError(f"--out {run}: is neither empty nor a run of curate; choose a new folder")
-    if before["source"] != json.loads(plan.recipe.source.model_dump_json()):
+    if not _is_same_source(before["source"], plan.recipe.source):
         raise UsageError(
             f"--out {run}: holds a run of another source; a changed `source:` needs a folder of its own "
             "(new files under the same paths do not)"
         )
+
+
+def _is_same_source(before: object, source: Source) -> bool:
+    """Whether a run's folder is of this source; keys that an earlier version did not know have their defaults."""
+    try:
+        return TypeAdapter[Source](Source).validate_python(before) == source
+    except ValidationError:
+        return False
 
 
 def _make_folder(run: Path) -> None:
@@ -134,6 +162,7 @@ def _start_facts(plan: Plan) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
         "allow_private": plan.recipe.network.allow_private,
+        "reuse": [entry.model_dump() for entry in plan.recipe.reused],
     }
 
 

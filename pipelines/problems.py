@@ -171,7 +171,7 @@ def _kinds(nodes: Sequence[Schema]) -> list[str]:
 
 
 def _descend(node: Schema, step: str, definitions: Schema) -> list[Schema]:
-    child = node.get("properties", {}).get(step, node.get("additionalProperties"))
+    child = node.get("properties", {}).get(step, node.get("additionalProperties", node.get("items")))
     return _resolve(child, definitions) if isinstance(child, Mapping) else []
 
 

@@ -1,14 +1,17 @@
 """Progress for people: a live line per stage with rate, ETA and keep share, or plain lines where nobody watches."""
 
+import os
 import sys
 import time
 from collections import defaultdict
 from typing import TextIO
 
+from pipelines.fetch_meter import FetchMeter
 from pipelines.tasks import Batch, Task
 from shards.parts import Record, StepFolder
 
 _PLAIN_EVERY_S = 10.0
+_USUAL_COLUMNS = 120
 
 
 class Progress:
@@ -26,6 +29,7 @@ class Progress:
         self._shown = self._started
         self._planned = self._skipped = self._parts = self._rows = 0
         self._counts: dict[str, int] = defaultdict(int)
+        self._downloads = FetchMeter()
 
     def begin(self, stage: str, batch: Batch) -> None:
         """A batch of a stage is about to run; batches of one stage add up."""
@@ -46,10 +50,20 @@ class Progress:
         self._skipped += 1
         self._count(task, record)
 
+    def start(self, task: Task, folder: StepFolder) -> None:
+        """An attempt at a part begins."""
+        if task.step == "fetch":
+            self._downloads.start(task, folder.path)
+
+    def failed(self, task: Task) -> None:
+        """An attempt at a part ended without a record."""
+        self._downloads.stop(task)
+
     def done(self, task: Task, record: Record) -> None:
         """A part was committed now."""
         self._parts += 1
         self._rows += record.rows
+        self._downloads.end(task, record.meta.get("report"))
         self._count(task, record)
 
     def _count(self, task: Task, record: Record) -> None:
@@ -60,6 +74,7 @@ class Progress:
     def tick(self) -> None:
         """Show where the stage stands, as often as the reader can use it."""
         now = time.monotonic()
+        self._downloads.read(now)
         if now - self._shown >= (0.5 if self._live else _PLAIN_EVERY_S):
             self._shown = now
             self._show(self._line(now))
@@ -83,13 +98,18 @@ class Progress:
             self.note(
                 f"{stage:8} {self._parts} parts{skipped}, {self._rows} rows in {seconds:.1f} s{self._keep_share()}"
             )
+            downloads = self._downloads.summary(seconds)
+            if downloads is not None:
+                self.note(f"{'':8} {downloads}")
 
     def _line(self, now: float) -> str:
         done, seconds = self._skipped + self._parts, max(now - self._started, 1e-6)
         left = self._planned - done
         eta = f", ETA {left * seconds / self._parts:.0f} s" if self._parts and left else ""
         rate = f", {self._rows / seconds:.0f} rows/s" if self._rows else ""
-        return f"{self._stage:8} {done}/{self._planned} parts{rate}{eta}{self._keep_share()}"
+        downloads = self._downloads.line()
+        live = f"; {downloads}" if downloads is not None else ""
+        return f"{self._stage:8} {done}/{self._planned} parts{rate}{eta}{self._keep_share()}{live}"
 
     def _keep_share(self) -> str:
         total = sum(self._counts.values())
@@ -97,8 +117,16 @@ class Progress:
         return f", {kept / total:.1%} stand" if total else ""
 
     def _show(self, line: str) -> None:
-        self._stream.write(f"\r\x1b[2K{line}" if self._live else line + "\n")
+        line = _printable(line)
+        self._stream.write(f"\r\x1b[2K{line[: self._columns() - 1]}" if self._live else line + "\n")
         self._stream.flush()
+
+    def _columns(self) -> int:
+        """The terminal's width: a line that wraps could not be written over."""
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or _USUAL_COLUMNS
+        except (OSError, ValueError):
+            return _USUAL_COLUMNS
 
 
 def _printable(text: str) -> str:

@@ -34,6 +34,16 @@ class ReleaseSettings(Section):
     )
 
 
+class ReuseSettings(Section):
+    """An earlier run, or a release, whose stored copies may be taken."""
+
+    run: str = Field(min_length=1, description="The folder of the run or of the release.")
+    recheck: bool = Field(
+        default=False,
+        description="Ask the servers again, conditionally: what is gone or has changed since is dropped.",
+    )
+
+
 class Recipe(Section):
     """One run in full. Settings that decide what is in the dataset are fingerprinted; the others are not."""
 
@@ -47,10 +57,19 @@ class Recipe(Section):
     score: ScoreSettings | None = Field(default=None, description="The model behind clip_score.")
     dedup: DedupSettings = Field(default_factory=DedupSettings, description="How duplicates are found and kept.")
     measures: list[str] = Field(default=[], description="Measures to compute beyond what rules name.")
-    reuse: list[str] = Field(default=[], max_length=0, description="Earlier runs to take stored copies from (not yet).")
+    reuse: list[str | ReuseSettings] = Field(
+        default=[],
+        max_length=100,
+        description="Earlier runs or releases whose stored copies are taken by uid, in order.",
+    )
     tombstones: list[str] = Field(default=[], max_length=0, description="Takedown lists to honour (not yet).")
     rules: dict[str, str] = Field(default={}, description="Drop reasons and the SQL a row must satisfy, in order.")
     release: ReleaseSettings = Field(default_factory=ReleaseSettings, description="Shards and manifest.")
+
+    @property
+    def reused(self) -> tuple[ReuseSettings, ...]:
+        """`reuse` with every entry in its long form."""
+        return tuple(ReuseSettings(run=entry) if isinstance(entry, str) else entry for entry in self.reuse)
 
     @field_validator("rules", mode="before")
     @classmethod

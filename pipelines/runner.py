@@ -1,8 +1,9 @@
 """The runner: skip what is committed, keep a bounded number of parts in flight, retry, narrow, set aside, go on."""
 
 import json
+import math
+import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from pipelines.attempts import perform, probe
 from pipelines.progress import Progress
 from pipelines.stages import NARROWS, STAGES, Stage
 from pipelines.tasks import Batch, Context, Flow, RowFilter, Task
+from pipelines.waiting import Attempted, Waiting
 from pipelines.workers import Pool, TaskFailedError, WorkerDiedError
 from shards.catalog import PLAN_FILE
 from shards.errors import BadInputError, BrokenRunError, CurateError, DiskError, TryAgainError, UsageError
@@ -22,13 +24,8 @@ _POLL_S = 0.5
 _FINAL = (UsageError, BadInputError, DiskError, TryAgainError)
 """Faults that another try cannot heal: they end the run, resumable."""
 
-
-@dataclass
-class _Running:
-    """A task in flight, and how often it was tried before."""
-
-    task: Task
-    tries: int
+_QUIET_S = 5.0
+"""How long a lane rests after its worker died: Ray may tell of a death while that worker's last requests still run."""
 
 
 @dataclass
@@ -39,14 +36,16 @@ class Runner:
     pool: Pool
     progress: Progress
     num_dead: int = 0
-    _running: dict[object, _Running] = field(default_factory=dict)
+    _running: dict[object, Attempted] = field(default_factory=dict)
     _planned: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
 
     def run(self, stages: Sequence[Stage] = STAGES) -> Flow:
         """Every stage in turn; returns the finished flow. Raises the first fault that is not a part's own."""
         flow = Flow(self.context)
         for stage in stages:
+            steps: dict[str, None] = {}
             for batch in stage.steps(flow):
+                steps[batch.step] = None
                 self._planned[batch.step] = [
                     *self._planned.get(batch.step, []),
                     *((task.index, task.fingerprint) for task in batch.tasks),
@@ -55,6 +54,8 @@ class Runner:
                 self.progress.begin(stage.name, batch)
                 self._run_batch(batch)
                 flow.finish(batch)
+            for step in steps:  # not before: until then a later batch may take up what a kill left behind
+                self.context.folder(step).sweep()
             self.progress.end(stage.name)
         return flow
 
@@ -69,14 +70,15 @@ class Runner:
                     self.progress.note(f"{running.task.step} part {running.task.index} not finished: {error}")
 
     def _run_batch(self, batch: Batch) -> None:
-        waiting = deque(_Running(task, 0) for task in batch.tasks if not self._is_done(task))
+        waiting = Waiting(task for task in batch.tasks if not self._is_done(task))
         while waiting or self._running:
             self._start_some(waiting)
+            if not self._running:
+                time.sleep(_POLL_S)  # all that is left rests for a moment
+                continue
             for handle in self.pool.wait(list(self._running), _POLL_S):
-                running = self._running.pop(handle)
-                self._finish(handle, running, waiting)
+                self._finish(handle, self._running.pop(handle), waiting)
             self.progress.tick()
-        self.context.folder(batch.step).sweep()
 
     def _is_done(self, task: Task) -> bool:
         folder = self.context.folder(task.step)
@@ -89,32 +91,34 @@ class Runner:
         folder.forget(task.index, task.fingerprint)
         return False
 
-    def _start_some(self, waiting: deque[_Running]) -> None:
-        """Fill the pool, at most one task of a lane at a time."""
-        busy = {running.task.lane for running in self._running.values()} - {None}
-        for _ in range(len(waiting)):
-            if len(self._running) >= self.pool.slots:
+    def _start_some(self, waiting: Waiting) -> None:
+        """Fill the pool by shares of CPUs, at most one task of a lane at a time."""
+        used = sum(running.task.cpus for running in self._running.values())
+        while True:
+            attempted = waiting.take(room=self.pool.slots - used if self._running else math.inf)
+            if attempted is None:
                 return
-            running = waiting.popleft()
-            if running.task.lane in busy:
-                waiting.append(running)
-                continue
-            if running.task.lane is not None:
-                busy.add(running.task.lane)
-            self._running[self.pool.start(perform, running.task, self.context)] = running
+            task = attempted.task
+            used += task.cpus
+            self.progress.start(task, self.context.folder(task.step))
+            self._running[self.pool.start(perform, task, self.context, cpus=task.cpus)] = attempted
 
-    def _finish(self, handle: object, running: _Running, waiting: deque[_Running]) -> None:
+    def _finish(self, handle: object, attempted: Attempted, waiting: Waiting) -> None:
+        task = attempted.task
         try:
-            self.progress.done(running.task, self.pool.result(handle))
+            self.progress.done(task, self.pool.result(handle))
         except _FINAL:
             raise
         except Exception as error:  # noqa: BLE001 - the one place where a part's unforeseen fault is caught
-            running.tries += 1
-            self.progress.note(f"{running.task.step} part {running.task.index}, try {running.tries}: {error}")
-            if running.tries < MAX_TRIES:
-                waiting.appendleft(running)
-            else:
-                self._set_aside(running.task, error)
+            attempted.tries += 1
+            self.progress.failed(task)
+            self.progress.note(f"{task.step} part {task.index}, try {attempted.tries}: {error}")
+            if attempted.tries < MAX_TRIES:
+                is_lane_s = isinstance(error, WorkerDiedError) and task.lane is not None
+                waiting.put_back(attempted, rest_s=_QUIET_S if is_lane_s else 0.0)
+                return
+            self._set_aside(task, error)
+        waiting.ended(task)
 
     def _set_aside(self, task: Task, error: BaseException) -> None:
         """Find the rows that fail whatever is tried, commit the part without them, keep them in `dead/`."""

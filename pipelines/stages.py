@@ -37,6 +37,7 @@ WORK: Mapping[str, Work] = {
     "admit-shuffle": admit.shuffle,
     "admit-count": admit.count,
     "admit": admit.admit,
+    "fetch-hosts": lanes.count_hosts,
     "fetch-lanes": lanes.deal_lanes,
     "fetch": fetch.fetch,
     "measure": measure.measure,

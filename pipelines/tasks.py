@@ -22,7 +22,11 @@ class PartRef:
 
 @dataclass(frozen=True)
 class Task:
-    """One part to make. Tasks that share a `lane` never run at the same time."""
+    """One part to make. Tasks that share a `lane` never run at the same time.
+
+    `cpus` is the share of a CPU that it can use; `remaining_s` what its lane takes from here on, the longest first.
+    Neither reaches a result.
+    """
 
     step: str
     index: int
@@ -30,6 +34,8 @@ class Task:
     inputs: dict[str, Any] = field(default_factory=dict)
     num_rows: int | None = None
     lane: int | None = None
+    cpus: float = 1.0
+    remaining_s: float = 0.0
 
     @property
     def ref(self) -> PartRef:

@@ -4,14 +4,20 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from crawler.urls import canonical_url
 from filters.rules import PlacedRule
+from pipelines.flow.fetch import FETCH_PART
+from pipelines.flow.holders import as_ranges, may_overlap
 from pipelines.plan_file import read_plan
 from pipelines.tasks import Plan
 from shards.catalog import committed_files
 from shards.database import quoted, scratch_database
 from shards.errors import CurateError
+from shards.parts import StepFolder
 from shards.schema import STAGES, uid_of
+from shards.tables import fit, read_rows
 
 _FACTS = ("page_url", "host", "source", "query", "strength", "category", "license", "num_pages")
 _UID = re.compile(r"[0-9a-fA-F]{32}")
@@ -75,6 +81,7 @@ def _sample_story(row: dict[str, Any], plan: Plan, shard: str | None, run: Path)
     lines += _group(row, _find(run, "select", ("kept", "dropped"), "uid", row["dup_of"]) if row.get("dup_of") else None)
     lines += [f"  {name:11} {_printable(str(row[name]))}" for name in _FACTS if row.get(name) is not None]
     lines += _texts(row, plan)
+    lines += _download(run, row)
     lines += _measures(row, plan)
     return lines + _rules(row, plan)
 
@@ -125,6 +132,41 @@ def _group(row: dict[str, Any], survivor: dict[str, Any] | None) -> list[str]:
         who = f"{_printable(survivor['url'])} (uid {survivor['uid']})"
         return [f"  duplicate   of {who}, which stayed of the group and {fate}"]
     return [f"  group       {row['dup_group']}"] if row.get("dup_group") else []
+
+
+def _download(run: Path, row: dict[str, Any]) -> list[str]:
+    """Where the image came from, what its site said of it, and every attempt if there were several."""
+    attempts = _attempts(run, row["uid"])
+    if not attempts:
+        return []
+    final = attempts[-1]
+    told = {
+        "final_url": final["final_url"] if final["final_url"] != row["canonical_url"] else None,
+        "robots": final["robots"],
+        "opt_out": final["opt_out"],
+        "reused": final["reused_from"] and f"stored copy of {final['reused_from']}",
+    }
+    lines = [f"  {name:11} {_printable(text)}" for name, text in told.items() if text]
+    if len(attempts) > 1:
+        lines += [f"  attempt {number}   {_ended(attempt)}" for number, attempt in enumerate(attempts, 1)]
+    return lines
+
+
+def _attempts(run: Path, uid: str) -> list[dict[str, Any]]:
+    """The uid's row in each fetch part that ever had it, in order of attempts."""
+    folder = StepFolder(run, "fetch")
+    rows: list[dict[str, Any]] = []
+    for record in folder.records():
+        if may_overlap(((uid, uid),), as_ranges(record.meta.get("uids"))) and folder.is_whole(record):
+            found = read_rows(folder.file(record, "rows"))
+            rows += fit(found.filter(pc.equal(found["uid"], uid)), FETCH_PART).to_pylist()
+    return rows
+
+
+def _ended(attempt: dict[str, Any]) -> str:
+    reason, detail = attempt["drop_reason"], attempt["detail"]
+    told = f"{reason}{f' ({detail})' if detail else ''}" if reason else "an image"
+    return _printable(told) + (f", status {attempt['http_status']}" if attempt["http_status"] else "")
 
 
 def _measures(row: dict[str, Any], plan: Plan) -> list[str]:

@@ -32,8 +32,8 @@ class Pool(Protocol):
 
     slots: int
 
-    def start(self, function: Callable[..., Any], *arguments: object) -> object:
-        """Begin a call somewhere and return its handle."""
+    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0) -> object:
+        """Begin a call somewhere, with a share of a CPU to itself, and return its handle."""
         ...
 
     def wait(self, handles: Sequence[object], timeout_s: float) -> list[object]:
@@ -48,7 +48,10 @@ class Pool(Protocol):
 
 
 class RayPool:
-    """Tasks as Ray tasks of one CPU each. Started locally: quiet, no dashboard, token authentication, loopback only."""
+    """Tasks as Ray tasks of a CPU or a share of one.
+
+    Started locally: quiet, no dashboard, token authentication, loopback only.
+    """
 
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
         _prepare_environment(local=address is None)
@@ -70,8 +73,9 @@ class RayPool:
         self.slots = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self._call = ray.remote(num_cpus=1, max_retries=0)(_call)
 
-    def start(self, function: Callable[..., Any], *arguments: object) -> object:
-        return self._call.remote(function, *arguments)
+    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0) -> object:
+        # Ray keeps workers by what they ask for; few different shares, few idle workers.
+        return self._call.options(num_cpus=cpus).remote(function, *arguments)
 
     def wait(self, handles: Sequence[object], timeout_s: float) -> list[object]:
         done, _ = self._ray.wait(list(handles), num_returns=1, timeout=timeout_s)

@@ -15,6 +15,12 @@ class ImageSettings(Section):
     max_side_px: int = Field(
         default=512, ge=16, le=8192, description="Longer side of the stored copy; smaller images keep their size."
     )
+    short_side_px: int | None = Field(
+        default=None,
+        ge=16,
+        le=8192,
+        description="Shorter side of the stored copy; smaller images keep their size. `max_side_px` still holds.",
+    )
     format: Literal["jpeg", "png", "webp"] = Field(default="jpeg", description="Format of the stored copy.")
     quality: int = Field(default=92, ge=1, le=100, description="JPEG or WebP quality of the stored copy.")
     formats: list[ImageFormat] = Field(

@@ -83,6 +83,7 @@ RAW_CANDIDATE = pa.schema(
         ("strength", pa.string()),  # strong | weak | null
         ("category", pa.string()),
         ("license", pa.string()),
+        ("expected_sha256", pa.string()),  # of the wire bytes, as the list says: 64 hex digits in lower case
         ("origin", pa.string()),  # file:row, or WARC file:offset
         ("drop_reason", pa.string()),
         ("detail", pa.string()),
@@ -98,6 +99,10 @@ FETCHED = pa.schema(
         ("final_url", pa.string()),
         ("http_status", pa.int32()),
         ("content_type", pa.string()),  # as declared; bytes decide
+        ("robots", pa.string()),  # what robots.txt of the final host said: allowed | disallowed | unreachable
+        ("opt_out", pa.string()),  # the directive that keeps the image out of training data, and where it stood
+        ("etag", pa.string()),  # the validators of the answer, for a later re-check
+        ("last_modified", pa.string()),
         ("format", pa.string()),  # of the wire bytes: jpeg | png | webp | gif
         ("bytes", pa.int64()),  # on the wire, after content decoding
         ("sha256", pa.string()),  # of those bytes

@@ -35,7 +35,9 @@ HOMES = {
     "opencc": ("filters/zh.py",),
     "PIL": (
         "shards/images.py",
-        "crawler/decoder.py",  # tells Pillow's own settings to a decoding process before it has work
+        "shards/image_*.py",
+        "shards/webp_decoder.py",
+        "crawler/decoder_child.py",  # tells Pillow's own settings to a decoding process before it has work
         "filters/clip.py",  # pixels that were decoded already, as the model's preprocessing wants them
         "dedup/phash.py",  # pixels that were decoded already, resized as imagehash does
         "pipelines/demo/*.py",  # draws the demo's photographs; no foreign bytes

@@ -20,7 +20,7 @@ from pipelines.tasks import Batch, Flow, Job, Outcome, buckets_for, tasks_of
 from shards.database import scratch_database
 from shards.tables import ROW_GROUP_ROWS, TableWriter, read_rows
 
-_VERSION = 2
+_VERSION = 3
 _TEXT_COLUMNS = ("uid", "kind", "text", "drop_reason", "detail")
 _IMAGES_AT_ONCE = 4 * ROW_GROUP_ROWS
 """A bucket's images are merged and judged in runs, so that little more than its candidates lies in memory."""
@@ -115,7 +115,17 @@ def admit(job: Job) -> Outcome:
         for samples in itertools.chain([first], tables):
             count_reasons(counts, samples)
             writer.write(samples)
-    return Outcome(writer.num_rows, counts, {"candidates": num_candidates})
+    facts = {"candidates": num_candidates, "sha256_conflicts": _sha256_conflicts(candidates)}
+    return Outcome(writer.num_rows, counts, facts)
+
+
+def _sha256_conflicts(candidates: pa.Table) -> int:
+    """Images of which the source names several sha256."""
+    named = candidates.select(["uid", "expected_sha256"]).filter(pc.is_valid(candidates["expected_sha256"]))
+    if named.num_rows == 0:
+        return 0
+    sums = named.group_by("uid", use_threads=False).aggregate([("expected_sha256", "count_distinct")])
+    return int(pc.sum(pc.greater(sums["expected_sha256_count_distinct"], 1)).as_py())
 
 
 def _judged(candidates: pa.Table, images: Images, job: Job, engine: RuleEngine) -> pa.Table:

@@ -23,7 +23,7 @@ from pipelines.tasks import Batch, Flow, Job, Outcome, tasks_of
 from shards.schema import RAW_CANDIDATE
 from shards.tables import TableWriter
 
-_VERSION = 1
+_VERSION = 2
 _ROW_GROUP = 131_072
 _MARK_BYTES = 65_536
 _MOST_ROWS = 1 << 26

@@ -18,7 +18,9 @@ _VERDICT = [
     ("detail", pa.string()),
 ]
 _SAMPLE = ["uid", "url", "canonical_url", "page_url", "host", "source", "query", "text", "text_kind"]
-_DOWNLOAD = [field for field in FETCHED if field.name not in ("uid", "drop_reason", "detail")]
+_NOT_RELEASED = ("uid", "drop_reason", "detail", "etag", "last_modified")
+"""Columns of a download that the manifest has of its own, or that serve a later re-check alone."""
+_DOWNLOAD = [field for field in FETCHED if field.name not in _NOT_RELEASED]
 _TAGS = [("strength", pa.string()), ("category", pa.string()), ("license", pa.string()), ("num_pages", pa.int32())]
 _PLACE = [("fetch_index", pa.int32()), ("fetch_fingerprint", pa.string())]
 MANIFEST_TEXT = pa.struct(

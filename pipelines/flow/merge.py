@@ -14,10 +14,16 @@ from pipelines.flow.shuffle import uid_words
 from shards.database import scratch_database
 from shards.schema import MAX_TEXTS, kind_rank
 
-HEAD_COLUMNS = ("canonical_url", "host", "url", "page_url", "query", "source", "strength", "category", "license")
+HEAD_COLUMNS = (
+    *("canonical_url", "host", "url", "page_url", "query", "source", "strength", "category", "license"),
+    "expected_sha256",
+)
 
 _OF_UID = ("uid", "canonical_url", "host")
-"""Columns that are the same in all candidates of one uid; of the others a head has the smallest value."""
+"""Columns that are the same in all candidates of one uid; of the others a head has the smallest value.
+
+So where a list gives one image several sha256, the smallest counts: which bytes stand in the dataset does not depend on
+the order of rows, and bytes that no row vouches for are never kept."""
 
 _Ints = npt.NDArray[np.int64]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.flow.final import manifest_texts
+from pipelines.flow.reuse import IMAGE_SETTINGS
 from pipelines.flow.rows import put
 from pipelines.flow.seal import seal
 from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Plan, Task
@@ -16,7 +17,7 @@ from shards.parts import fingerprint
 from shards.tables import TableWriter, read_rows, read_slice
 from shards.tars import TarReader, TarWriter
 
-_VERSION = 1
+_VERSION = 2
 SHARDS_PER_PART = 8
 _INTERNAL = ("canonical_url", "tar_offset", "tar_bytes", "fetch_index", "fetch_fingerprint")
 
@@ -161,6 +162,7 @@ def manifest_rows(table: pa.Table, plan: Plan) -> pa.Table:
 
 
 def _write_manifest(job: Job, role: str, name: str, table: pa.Table) -> None:
-    schema = table.schema.with_metadata(manifest_metadata())
+    image = {IMAGE_SETTINGS: job.recipe.image.model_dump_json().encode()}
+    schema = table.schema.with_metadata(manifest_metadata() | image)
     with TableWriter(job.attempt.path(role, "parquet", name), schema) as writer:
         writer.write(table)

@@ -186,9 +186,9 @@ def test_politeness_by_the_server_s_log(server: Server, tmp_path: Path) -> None:
     urls = [server.url(f"/{n}") for n in range(8)]
     download(tmp_path, urls, [server], delay_s=0.15, concurrency=2)
     starts = sorted(request.started for request in server.log)
-    assert len(starts) == 9
-    assert starts[-1] - starts[0] >= 8 * 0.15 - 0.1
-    assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.05  # as a busy server sees it
+    assert len(starts) == 8 + 3  # robots.txt, tdmrep.json, ai.txt
+    assert starts[-1] - starts[0] >= 10 * 0.15 - 0.1
+    assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.02  # as a busy server sees it
     assert server.most_in_flight == 2
 
 
@@ -197,7 +197,8 @@ def test_crawl_delay_of_robots_txt_is_obeyed(server: Server, tmp_path: Path) -> 
     server.pages["/robots.txt"] = serve(b"user-agent: *\ncrawl-delay: 0.3\n")
     download(tmp_path, [server.url(f"/{n}") for n in range(3)], [server])
     starts = sorted(request.started for request in server.log)
-    assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.2
+    assert starts[-1] - starts[0] >= 5 * 0.3 - 0.1
+    assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.1
 
 
 def test_a_slow_host_does_not_hold_up_the_others(server: Server, canary: Server, tmp_path: Path) -> None:
@@ -213,9 +214,9 @@ def test_a_slow_host_does_not_hold_up_the_others(server: Server, canary: Server,
 
 
 def test_a_deadline_leaves_the_rest_not_attempted_and_open(server: Server, tmp_path: Path) -> None:
-    server.pages = {f"/{n}": serve(picture()) for n in range(40)}
-    urls = [server.url(f"/{n}") for n in range(40)]
-    rows = download(tmp_path, urls, [server], delay_s=0.05, deadline_s=0.8)
+    server.pages = {f"/{n}": serve(picture()) for n in range(60)}
+    urls = [server.url(f"/{n}") for n in range(60)]
+    rows = download(tmp_path, urls, [server], delay_s=0.1, deadline_s=4)
     reasons = [row["drop_reason"] for row in rows.values()]
     assert set(reasons) == {None, "not_attempted"}
     rows = download(tmp_path, urls, [server])
@@ -289,7 +290,7 @@ def test_a_dead_network_fails_nobody(tmp_path: Path) -> None:
         one.close()
     urls = [one.url(f"/{n}") for one in gone for n in range(3)]
     with pytest.raises(TryAgainError, match="network"):
-        download(tmp_path, urls, gone, fetch={"retries": 1})
+        download(tmp_path, urls, gone, fetch={"retries": 1, "outage_patience_s": 0.5})
     servers = [Server(one.host) for one in gone]
     assert not (tmp_path / "part.tar").exists()
     # What was asked in vain is not in the spool: at the same addresses everything is asked for again.

@@ -64,3 +64,15 @@ def test_what_the_recipe_says_overrides_the_layout() -> None:
 
 def test_every_layout_has_a_text() -> None:
     assert all(layout.columns.text for layout in LAYOUTS.values())
+
+
+@pytest.mark.parametrize("layout", ["datacomp", "img2dataset"])
+def test_layouts_with_a_hash_of_the_bytes_bring_it(layout: str) -> None:
+    columns = TableSource(kind="table", paths=["x"], layout=layout).resolved().columns
+    assert columns["expected_sha256"] == "sha256"
+
+
+def test_a_column_of_hashes_is_named_like_any_other() -> None:
+    source = TableSource.model_validate({"kind": "table", "paths": ["x"], "columns": {"url": "u", "sha256": "h"}})
+    assert source.resolved().columns == {"url": "u", "expected_sha256": "h"}
+    assert "expected_sha256" not in TableSource(kind="table", paths=["x"], layout="laion").resolved().columns

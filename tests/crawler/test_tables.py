@@ -276,3 +276,49 @@ def test_files_of_one_name_are_told_apart_and_none_is_read_twice(tmp_path: Path)
         write(tmp_path / folder / "t.csv", b"url,caption\nhttp://a/1,x\n")
     rows = rows_of(source_of(tmp_path / "*" / "t.csv", tmp_path / "one" / "t.csv"))
     assert [row["origin"] for row in rows] == ["one/t.csv:1", "two/t.csv:1"]
+
+
+DIGEST = "0123456789abcdef" * 4
+DIGESTS = [
+    pytest.param(DIGEST, DIGEST, id="as it is"),
+    pytest.param(DIGEST.upper(), DIGEST, id="upper case"),
+    pytest.param(f" {DIGEST} ", DIGEST, id="blanks around it"),
+    pytest.param("", None, id="empty"),
+    pytest.param(DIGEST[:32], None, id="an md5"),
+    pytest.param(DIGEST + "0", None, id="too long"),
+    pytest.param("g" + DIGEST[1:], None, id="no hex digit"),
+    pytest.param(f"sha256:{DIGEST}", None, id="with a name before it"),
+]
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize(("given", "expected"), DIGESTS)
+def test_a_sha256_is_64_hex_digits_or_nothing(tmp_path: Path, form: str, given: str, expected: str | None) -> None:
+    path = tmp_path / f"t.{form}"
+    table = pa.table({"url": ["http://a/1"], "caption": ["x"], "h": [given]})
+    if form == "parquet":
+        pq.write_table(table, path)
+    elif form == "jsonl":
+        path.write_text(json.dumps(table.to_pylist()[0]) + "\n")
+    else:
+        path.write_text(
+            "\n".join(
+                {"csv": ",", "tsv": "\t"}[form].join(row) for row in (table.column_names, ["http://a/1", "x", given])
+            )
+        )
+    source = source_of(path, layout=None, columns={"url": "url", "text": "caption", "sha256": "h"})
+    (row,) = rows_of(source)
+    assert (row["expected_sha256"], row["drop_reason"], row["url"]) == (expected, None, "http://a/1")
+
+
+@pytest.mark.parametrize("value", [None, b"\xff\xfe"])
+def test_a_sha256_that_is_missing_or_no_text_is_nothing(tmp_path: Path, value: bytes | None) -> None:
+    table = pa.table({"url": ["http://a/1"], "h": pa.array([value], pa.binary())})
+    pq.write_table(table, tmp_path / "t.parquet")
+    (row,) = rows_of(source_of(tmp_path / "t.parquet", layout=None, columns={"url": "url", "sha256": "h"}))
+    assert (row["expected_sha256"], row["drop_reason"]) == (None, None)
+
+
+def test_a_list_without_hashes_has_none(tmp_path: Path) -> None:
+    (row,) = rows_of(source_of(write(tmp_path / "t.csv", b"url,caption\nhttp://a/1,x\n")))
+    assert row["expected_sha256"] is None

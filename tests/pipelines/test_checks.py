@@ -81,6 +81,27 @@ def test_one_problem_is_told_with_its_place(sections: dict[str, Any], place: str
     assert message in problem
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (TABLE, "the source has no sha256 column"),
+        ({"kind": "table", "paths": ["a.csv"], "columns": {"url": "u"}}, "(layouts with one: datacomp, img2dataset)"),
+        ({"kind": "warc", "paths": ["a.warc.gz"]}, "a warc source says nothing of an image's sha256"),
+        ({"kind": "crawl", "seeds": ["http://a.cn/"]}, "a crawl source says nothing"),
+    ],
+)
+def test_a_sha256_to_verify_must_come_from_the_source(source: dict[str, Any], message: str) -> None:
+    (problem,) = refusal(WHOLE | {"source": source, "fetch": {"verify_sha256": True}})
+    assert problem.startswith("fetch.verify_sha256: ")
+    assert message in problem
+
+
+@pytest.mark.parametrize("how", [{"layout": "datacomp"}, {"columns": {"url": "u", "sha256": "s"}}])
+def test_a_source_with_hashes_may_be_verified(how: dict[str, Any]) -> None:
+    source = {"kind": "table", "paths": ["a.csv"]} | how
+    assert checked_plan(WHOLE | {"source": source, "fetch": {"verify_sha256": True}}, "recipe test").recipe
+
+
 def test_a_plan_knows_where_rules_run_and_what_they_need() -> None:
     rules = {"near": "dup_rank = 1", "small": "min_side > 200", "few": "zh_chars >= 1"}
     plan = checked_plan(WHOLE | {"rules": rules, "measures": ["sharpness"]}, "recipe test")

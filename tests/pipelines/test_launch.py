@@ -189,7 +189,12 @@ def test_a_new_row_under_the_same_path_is_all_that_is_fetched(
     with (tmp_path / "t.csv").open("a", encoding="utf-8") as file:
         file.write(f"{site.url('/4.png')},又一张照片\n")
     assert run_inline(site_recipe, tmp_path / "run").stats["kept"] == 3
-    assert {request.path for request in site.log[num_requests:]} <= {"/4.png", "/robots.txt"}
+    assert {request.path for request in site.log[num_requests:]} <= {
+        "/4.png",
+        "/robots.txt",
+        "/ai.txt",
+        "/.well-known/tdmrep.json",
+    }
 
 
 def test_what_a_kill_left_half_written_is_cleared(tmp_path: Path, finished: FinishedRun) -> None:

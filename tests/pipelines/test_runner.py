@@ -1,5 +1,6 @@
 """The runner: what is committed is skipped, what fails is tried again, and a row that fails always is set aside."""
 
+import io
 import json
 import shutil
 import time
@@ -7,17 +8,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tarfile import TarFile
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines import runner
-from pipelines.tasks import RowFilter, Task
+from pipelines.checks import checked_plan
+from pipelines.progress import Progress
+from pipelines.stages import WORK, Stage
+from pipelines.tasks import Batch, Context, Job, Outcome, RowFilter, Task
 from pipelines.workers import WorkerDiedError
 from shards.catalog import committed_files
 from shards.errors import BrokenRunError, DiskError, TryAgainError
+from shards.lease import Lease
 from shards.parts import StepFolder
-from tests.pipelines.conftest import FinishedRun, InlinePool, run_inline
+from tests.pipelines.conftest import FinishedRun, InlinePool, run_inline, table_recipe, write_csv
 
 
 @dataclass
@@ -202,6 +208,109 @@ def test_parts_of_one_lane_never_run_side_by_side(tmp_path: Path, finished: Fini
     assert run_inline(recipe, finished.copy(tmp_path, "admit"), pool).stats["kept"] == finished.kept
     assert pool.steps().count("fetch") == 3
     assert pool.most_of_a_lane == 1
+
+
+@dataclass
+class SharingPool(InlinePool):
+    """An inline pool that has room by shares of CPUs."""
+
+    most_cpus: float = 0.0
+    started: list[Task] = field(default_factory=list)
+    _shares: dict[object, float] = field(default_factory=dict)
+
+    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0) -> object:
+        self.slots, slots = 10**6, self.slots  # the plain pool counts calls
+        handle = super().start(function, *arguments, cpus=cpus)
+        self.slots = slots
+        self._shares[handle] = cpus
+        self.most_cpus = max(self.most_cpus, sum(self._shares.values()))
+        self.started.append(self.calls[-1][1])
+        return handle
+
+    def result(self, handle: object) -> Any:
+        self._shares.pop(handle)
+        return super().result(handle)
+
+
+def run_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: InlinePool, tasks: list[Task]) -> None:
+    """The runner over tasks that do nothing but write down that they were done."""
+    monkeypatch.setitem(WORK, "idle", lambda job: Outcome(1))
+    stage = Stage("idle", "map", lambda flow: iter([Batch("idle", tuple(tasks))]), "nothing", "none")
+    plan = checked_plan(table_recipe(write_csv(tmp_path / "t.csv", [("http://a.cn/1.png", "一")])), "test")
+    with Lease.take(tmp_path) as lease:
+        context = Context(tmp_path, plan, lease.token)
+        runner.Runner(context, pool, Progress(io.StringIO(), live=False)).run([stage])
+    assert len(StepFolder(tmp_path, "idle").committed()) == len(tasks)
+
+
+def idle(index: int, lane: int | None = None, cpus: float = 1.0, remaining_s: float = 0.0) -> Task:
+    return Task("idle", index, f"{index:032x}", lane=lane, cpus=cpus, remaining_s=remaining_s)
+
+
+def test_the_pool_is_filled_by_shares_of_cpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = SharingPool(slots=2)
+    run_tasks(tmp_path, monkeypatch, pool, [idle(index, index, cpus=0.1) for index in range(50)])
+    assert pool.most_cpus == pytest.approx(2.0)
+
+
+def test_a_task_that_wants_more_than_there_is_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = SharingPool(slots=1)
+    run_tasks(tmp_path, monkeypatch, pool, [idle(0, cpus=1.0), idle(1, cpus=4.0), idle(2, cpus=1.0)])
+    assert pool.most_cpus == 4.0
+
+
+def test_the_longest_lanes_start_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = [
+        idle(0, 0, remaining_s=20),
+        idle(1, 1, remaining_s=90),
+        idle(2, 0, remaining_s=10),
+        idle(3, 1, remaining_s=15),
+    ]
+    pool = SharingPool(slots=1)
+    run_tasks(tmp_path, monkeypatch, pool, tasks)
+    assert [task.index for task in pool.started] == [1, 0, 3, 2]
+
+
+def test_a_lane_rests_after_its_worker_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead worker's last requests may still be under way: its lane waits, other lanes do not."""
+    monkeypatch.setattr(runner, "_QUIET_S", 0.2)
+    monkeypatch.setattr(runner, "_POLL_S", 0.01)
+    deaths: list[float] = []
+    again: list[float] = []
+
+    def die(task: Task, rows: RowFilter) -> None:
+        if task.index == 0 and not deaths:
+            deaths.append(time.monotonic())
+            raise WorkerDiedError("killed")
+        if task.index == 0:
+            again.append(time.monotonic())
+
+    pool = SharingPool(slots=2, fault=die)
+    run_tasks(tmp_path, monkeypatch, pool, [idle(0, 0, remaining_s=9), idle(1, 0, remaining_s=5), idle(2, 1), idle(3)])
+    assert again[0] - deaths[0] >= 0.2
+    assert pool.most_of_a_lane == 1
+    assert [task.index for task in pool.started][-2:] == [0, 1]
+
+
+def test_what_a_killed_attempt_left_stays_until_its_stage_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = tmp_path / "idle" / ".lane-00003.jsonl"
+    seen: list[bool] = []
+
+    def look(job: Job) -> Outcome:
+        seen.append(left.is_file())
+        return Outcome(1)
+
+    monkeypatch.setitem(WORK, "idle", look)
+    batches = [Batch("idle", (idle(index),)) for index in range(2)]
+    stage = Stage("idle", "map", lambda flow: iter(batches), "nothing", "none")
+    plan = checked_plan(table_recipe(write_csv(tmp_path / "t.csv", [("http://a.cn/1.png", "一")])), "test")
+    left.parent.mkdir()
+    left.touch()
+    with Lease.take(tmp_path) as lease:
+        context = Context(tmp_path, plan, lease.token)
+        runner.Runner(context, InlinePool(), Progress(io.StringIO(), live=False)).run([stage])
+    assert seen == [True, True]
+    assert not left.exists()
 
 
 def test_a_run_that_lost_its_folder_commits_nothing_more(tmp_path: Path, finished: FinishedRun) -> None:

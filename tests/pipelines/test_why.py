@@ -8,6 +8,7 @@ import pytest
 from pipelines.why import UnknownSampleError, tell_story
 from shards.errors import UsageError
 from tests.pipelines.conftest import FinishedRun, InlinePool, run_inline, table_recipe, write_csv
+from tests.pipelines.photo_shop import open_shop, run
 
 
 def story(finished: FinishedRun, path: str) -> list[str]:
@@ -121,3 +122,42 @@ def test_nothing_of_a_hostile_row_reaches_the_terminal_as_a_command(tmp_path: Pa
     told = tell_story(tmp_path / "run", url)
     assert "\\x1b]0;owned" in told
     assert all(letter.isprintable() or letter == "\n" for letter in told)
+
+
+def test_what_robots_said_and_where_a_redirect_led_is_told(tmp_path: Path) -> None:
+    with open_shop() as shop:
+        shop.server.pages["/3.png"] = lambda request: request.answer(b"", "302 Found", {"Location": "/2.png"})
+        run(shop.recipe(tmp_path), tmp_path / "run")
+        lines = tell_story(tmp_path / "run", shop.url(3)).splitlines()
+        assert f"  final_url   {shop.url(2)}" in lines
+        assert "  robots      allowed" in lines
+        assert not any("attempt" in line or "reused" in line for line in lines)
+        assert not any("final_url" in line for line in tell_story(tmp_path / "run", shop.url(1)).splitlines())
+
+
+def test_a_retried_and_a_reused_image_tell_how_they_came(tmp_path: Path) -> None:
+    with open_shop() as shop:
+        recipe = shop.recipe(tmp_path)
+        shop.take_away(2)
+        run(recipe, tmp_path / "run")
+        shop.put_back(2)
+        run(recipe, tmp_path / "run", "http_status")
+        lines = tell_story(tmp_path / "run", shop.url(2)).splitlines()
+        assert lines[lines.index("  robots      allowed") + 1 :][:2] == [
+            "  attempt 1   http_status (404), status 404",
+            "  attempt 2   an image, status 200",
+        ]
+        run(recipe | {"reuse": [str(tmp_path / "run")]}, tmp_path / "new")
+        assert (
+            f"  reused      stored copy of {tmp_path / 'run'}" in tell_story(tmp_path / "new", shop.url(2)).splitlines()
+        )
+
+
+def test_an_opt_out_names_its_directive(tmp_path: Path) -> None:
+    with open_shop() as shop:
+        body = shop.body(2)
+        shop.server.pages["/2.png"] = lambda request: request.answer(body, headers={"X-Robots-Tag": "noai"})
+        run(shop.recipe(tmp_path), tmp_path / "run")
+        told = tell_story(tmp_path / "run", shop.url(2))
+        assert "opt_out" in told.splitlines()[2]
+        assert any(line.startswith("  opt_out     ") and "noai" in line for line in told.splitlines())

@@ -1,6 +1,10 @@
 """Ray as this house starts it: alone, quiet, and out of reach of anybody else."""
 
+import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +45,34 @@ def test_what_a_task_returns_raises_or_dies_of_comes_back(pool: RayPool) -> None
         pool.result(pool.start(divmod, 1, 0))
     assert "workers.py" in failure.value.story
     assert "\x1b" not in failure.value.story
+
+
+def meet(folder: Path, number: int, expected: int) -> int:
+    """Waits for others that run at the same time; returns how many came."""
+    (folder / str(number)).touch()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(list(folder.iterdir())) < expected:
+        time.sleep(0.05)
+    return len(list(folder.iterdir()))
+
+
+def test_tasks_with_shares_of_one_cpu_run_side_by_side(pool: RayPool, tmp_path: Path) -> None:
+    handles = [pool.start(meet, tmp_path, number, 3, cpus=0.3) for number in range(3)]
+    assert [pool.result(handle) for handle in handles] == [3, 3, 3]
+
+
+def test_hosts_are_asked_politely_whatever_the_workers(tmp_path: Path) -> None:
+    """Three lanes on two workers, a giant among 200 hosts: the server's own log of in flight and of gaps."""
+    bench = Path(__file__).parents[2] / "infra" / "bench" / "hosts.py"
+    command = [sys.executable, str(bench), "--quick", "--one", "with", "--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert (seen["lanes"], seen["urls"]) == (3, 3_000)
+    assert sum(seen["reasons"].values()) == 3_000
+    assert seen["most_in_flight"] <= 2
+    assert seen["least_gap_s"] > 0.25  # of 0.5 s: a loaded machine delays one request more than the next
+    assert seen["giant_least_mean_gap_s"] > 0.005  # of 0.01 s
 
 
 def test_nothing_of_ray_listens_beyond_loopback(pool: RayPool) -> None:

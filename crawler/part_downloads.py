@@ -1,0 +1,314 @@
+"""The work on one part: a queue for each host, workers that take turns at it, and what to do when nothing answers."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from crawler.blocklist import Blocklist
+from crawler.decode_queue import DecodeQueue
+from crawler.decoder import DecoderPool
+from crawler.faults import Fault
+from crawler.fetch import Fetcher
+from crawler.fetch_report import FetchReport, FetchTally
+from crawler.fetched_rows import Row, fetched_row
+from crawler.host_memory import HostMemory
+from crawler.image_fetch import Earlier, ImageFetch
+from crawler.outage import WINDOW_S, OutageWatch
+from crawler.permission import Permission
+from crawler.politeness import Politeness
+from crawler.settings import CrawlerSettings, FetchSettings, NetworkSettings, product_token
+from shards.errors import TryAgainError
+from shards.image_settings import ImageSettings
+
+Keep = Callable[[Row, bytes], None]
+
+REPORT_EVERY_S = 2.0
+SOON_S = 5.0
+"""How long a part lingers for a host that may be tried again, once it has nothing else to do."""
+
+_LOOK_AGAIN_S = 0.5
+_PROBED_HOSTS = 3
+_REMEMBERED_URLS = 64
+_MAX_PAUSE_S = 30.0
+_MAX_PROBE_S = 20.0
+# What a dead network looks like, seen from one image: held back until the network has proved alive.
+DOUBTFUL_REASONS = frozenset({"connect_error", "dns_error", "timeout", "robots_unreachable"})
+
+
+class Hosts(Protocol):
+    """Which hosts belong to this part's lane."""
+
+    def __contains__(self, host: object, /) -> bool: ...
+
+
+@dataclass(frozen=True)
+class PartSettings:
+    """The sections of the recipe that a part's downloads read."""
+
+    crawler: CrawlerSettings
+    fetch: FetchSettings
+    network: NetworkSettings
+    image: ImageSettings
+    own_hosts: Hosts
+    num_lanes: int
+
+
+@dataclass(slots=True)
+class _HostWork:
+    host: str
+    concurrency: int
+    queue: deque[Row] = field(default_factory=deque)
+    num_workers: int = 0
+
+
+@dataclass(slots=True)
+class _Doubtful:
+    since: float
+    work: _HostWork
+    sample: Row
+    row: Row
+
+
+class PartDownloads:
+    """Downloads samples and hands each row and its stored bytes to `keep`, in the order in which they finish."""
+
+    def __init__(
+        self,
+        settings: PartSettings,
+        keep: Keep,
+        *,
+        earlier: Earlier | None = None,
+        memory: HostMemory | None = None,
+        report: Callable[[FetchReport], None] | None = None,
+    ) -> None:
+        assert settings.crawler.user_agent is not None
+        self._settings = settings
+        self._keep = keep
+        self._earlier = earlier
+        self._report = report
+        self._user_agent = settings.crawler.user_agent
+        self._agent = product_token(settings.crawler.user_agent)
+        self._memory = memory or HostMemory(None, self._agent)
+        self._outage = OutageWatch()
+        self._tally = FetchTally()
+        self._works: dict[str, _HostWork] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._num_lingering = 0
+        self._doubtful: deque[_Doubtful] = deque()
+        self._failed_last: deque[str] = deque(maxlen=_REMEMBERED_URLS)
+        self._answered_last: deque[str] = deque(maxlen=_REMEMBERED_URLS)
+        self._outage_task: asyncio.Task[None] | None = None
+
+    async def run(self, samples: list[Row], deadline_s: float | None) -> None:
+        """Ends when all is done or the deadline has come; what is in flight then counts as not attempted.
+
+        Raises TryAgainError when the whole network is gone and does not come back within `outage_patience_s`.
+        """
+        crawler, fetch = self._settings.crawler, self._settings.fetch
+        blocklist = Blocklist.read(crawler.blocklist)
+        self._politeness = Politeness(
+            crawler, fetch, self._settings.own_hosts, num_lanes=self._settings.num_lanes, memory=self._memory
+        )
+        async with AsyncExitStack() as stack:
+            fetcher = Fetcher(
+                self._settings.network, fetch, self._user_agent, self._politeness, self._outage, self._tally
+            )
+            self._fetcher = await stack.enter_async_context(fetcher)
+            self._permission = Permission(
+                fetcher,
+                self._politeness,
+                blocklist,
+                self._agent,
+                obeys_opt_outs=crawler.opt_outs == "obey",
+                unreachable_s=fetch.breaker_reopen_s,
+                memory=self._memory,
+            )
+            stack.push_async_callback(self._permission.close)
+            pool = await stack.enter_async_context(DecoderPool(self._settings.image, fetch.decoders))
+            self._images = ImageFetch(
+                fetcher,
+                self._permission,
+                DecodeQueue(pool, self._politeness),
+                self._agent,
+                obeys_opt_outs=crawler.opt_outs == "obey",
+                verifies_sha256=fetch.verify_sha256,
+                earlier=self._earlier,
+            )
+            await self._work(samples, deadline_s)
+        if self._politeness.has_network.is_set():
+            self._settle_doubts(before=None)
+        self._tell()
+
+    async def _work(self, samples: list[Row], deadline_s: float | None) -> None:
+        for sample in samples:
+            host = str(sample["host"])
+            if host not in self._works:
+                self._works[host] = _HostWork(host, self._settings.crawler.limits_of(host).concurrency)
+            self._works[host].queue.append(sample)
+        self._is_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for work in self._works.values():
+            self._employ(work, most=1)
+        reporting = asyncio.create_task(self._report_often())
+        try:
+            await asyncio.wait([self._is_done], timeout=deadline_s)
+            if self._is_done.done():
+                self._is_done.result()
+        finally:
+            tasks = [*self._tasks, reporting]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._politeness.remember()
+
+    def _employ(self, work: _HostWork, most: int) -> None:
+        """Workers of a host: no more than `most`, than requests it may have in flight, than URLs that wait there."""
+        for _ in range(work.num_workers, min(most, work.concurrency, len(work.queue))):
+            work.num_workers += 1
+            self._watch(asyncio.create_task(self._work_off(work)))
+
+    def _watch(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._is_done.done() or task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self._is_done.set_exception(error)
+        elif not self._tasks:
+            self._is_done.set_result(None)
+
+    async def _work_off(self, work: _HostWork) -> None:
+        try:
+            while work.queue:
+                refused, is_probe = await self._host_refusal(work)
+                if not work.queue:
+                    break
+                sample = work.queue.popleft()
+                if refused is not None:
+                    self._settle(work, sample, fetched_row(sample, None, refused), b"")
+                    continue
+                row, stored = await self._images.fetch(sample)
+                if row["http_status"] is not None:
+                    self._answered_last.append(str(row["final_url"]))
+                if is_probe:
+                    self._politeness.breaker(work.host).end_probe()
+                if not self._waits_for_host(work, sample, row):
+                    self._settle(work, sample, row, stored)
+                # Only now: until its files are read, more workers of a host would do nothing but wait, in memory.
+                self._employ(work, most=work.concurrency)
+        finally:
+            work.num_workers -= 1
+
+    async def _host_refusal(self, work: _HostWork) -> tuple[Fault | None, bool]:
+        """Waits while the host is left alone, and other work is left or it may soon be tried again.
+
+        Then why its URLs fall, or None and whether the caller's URL is the one that tries it again.
+        """
+        breaker = self._politeness.breaker(work.host)
+        while not breaker.is_closed and work.queue:
+            wait = breaker.wait(time.monotonic())
+            if self._politeness.has_network.is_set() and breaker.cause is not None:
+                if breaker.is_final or (wait > SOON_S and self._num_lingering + 1 >= len(self._tasks)):
+                    return Fault(*breaker.cause), False
+                if wait <= 0 and breaker.begin_probe():
+                    return None, True
+            self._num_lingering += 1
+            try:
+                await asyncio.sleep(min(wait or _LOOK_AGAIN_S, _LOOK_AGAIN_S))
+            finally:
+                self._num_lingering -= 1
+        return None, False
+
+    def _waits_for_host(self, work: _HostWork, sample: Row, row: Row) -> bool:
+        """Puts a sample back whose host is left alone for now: its failure may be passing trouble of the host's."""
+        breaker = self._politeness.breaker(work.host)
+        if row["drop_reason"] not in DOUBTFUL_REASONS or breaker.is_closed or breaker.is_final:
+            return False
+        work.queue.append(sample)
+        self._look_for_outage(sample)
+        return True
+
+    def _settle(self, work: _HostWork, sample: Row, row: Row, stored: bytes) -> None:
+        """A failure that may be the network's is not yet the image's."""
+        if row["drop_reason"] in DOUBTFUL_REASONS:
+            self._doubtful.append(_Doubtful(time.monotonic(), work, sample, row))
+            self._look_for_outage(sample)
+        else:
+            self._finish(row, stored)
+        if self._doubtful and self._outage_task is None:
+            self._settle_doubts(before=time.monotonic() - WINDOW_S)
+
+    def _finish(self, row: Row, stored: bytes) -> None:
+        self._tally.note_row(row["drop_reason"])
+        self._keep(row, stored)
+
+    def _look_for_outage(self, sample: Row) -> None:
+        self._failed_last.append(str(sample["canonical_url"]))
+        if self._outage_task is None and self._outage.is_suspicious():
+            self._politeness.has_network.clear()
+            self._outage_task = asyncio.create_task(self._wait_for_network())
+            self._watch(self._outage_task)
+
+    async def _wait_for_network(self) -> None:
+        """No request starts until something answers. What failed is then asked for again, unless it was a false alarm:
+        where something answers at once, the hosts that fail are to blame themselves."""
+        was_out = False
+        ends = time.monotonic() + self._settings.fetch.outage_patience_s
+        pause = 1.0
+        while not await self._something_answers():
+            was_out = True
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise TryAgainError(
+                    "hardly any host can be reached any more: the network seems to be gone. Nothing was marked as "
+                    "failed for it; run the same command again when the network is back"
+                )
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, _MAX_PAUSE_S)
+        self._outage.forget()
+        if was_out:
+            self._politeness.forget_failures()
+            self._permission.forget_unreachable()
+        self._outage_task = None
+        self._politeness.has_network.set()
+        while was_out and self._doubtful:
+            doubt = self._doubtful.popleft()
+            doubt.work.queue.append(doubt.sample)
+            self._employ(doubt.work, most=1)
+
+    async def _something_answers(self) -> bool:
+        """Tries a few origins that answered last and a few that failed last, each once."""
+        origins = _last_origins(self._answered_last) + _last_origins(self._failed_last)
+        probes = [asyncio.create_task(self._fetcher.answers(f"{origin}/robots.txt")) for origin in origins]
+        done, late = await asyncio.wait(probes, timeout=_MAX_PROBE_S)
+        for probe in late:  # its host may be waiting for a long gap
+            probe.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        return any(probe.result() for probe in done)
+
+    def _settle_doubts(self, before: float | None) -> None:
+        """Believes failures that are older than the window in which the network proved alive; at the end, all."""
+        while self._doubtful and (before is None or self._doubtful[0].since < before):
+            doubt = self._doubtful.popleft()
+            self._finish(doubt.row, b"")
+
+    async def _report_often(self) -> None:
+        while self._report is not None:
+            await asyncio.sleep(REPORT_EVERY_S)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._report is not None:
+            waiting = {work.host: len(work.queue) for work in self._works.values()}
+            self._report(self._tally.report(waiting))
+
+
+def _last_origins(urls: deque[str]) -> list[str]:
+    return list(dict.fromkeys("/".join(url.split("/", 3)[:3]) for url in reversed(urls)))[:_PROBED_HOSTS]
