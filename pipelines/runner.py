@@ -14,7 +14,7 @@ from pipelines.stages import NARROWS, STAGES, Stage
 from pipelines.tasks import Batch, Context, Flow, RowFilter, Task
 from pipelines.waiting import Attempted, Waiting
 from pipelines.workers import Pool, TaskFailedError, WorkerDiedError
-from shards.catalog import PLAN_FILE
+from shards.catalog import KEPT, PLAN_FILE
 from shards.errors import BadInputError, BrokenRunError, CurateError, DiskError, TryAgainError, UsageError
 from shards.storage import put_whole
 
@@ -50,6 +50,8 @@ class Runner:
                     *self._planned.get(batch.step, []),
                     *((task.index, task.fingerprint) for task in batch.tasks),
                 ]
+                if batch.kept:
+                    self._planned[batch.step + KEPT] = [(part.index, part.fingerprint) for part in batch.kept]
                 put_whole(self.context.run / PLAN_FILE, json.dumps(self._planned).encode())
                 self.progress.begin(stage.name, batch)
                 self._run_batch(batch)

@@ -44,10 +44,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Batch:
-    """Tasks of one step that may run side by side; the next batch is planned when all are committed."""
+    """Tasks of one step that may run side by side; the next batch is planned when all are committed.
+
+    `kept` are parts of earlier plans that hold rows of this one too.
+    """
 
     step: str
     tasks: tuple[Task, ...]
+    kept: tuple[PartRef, ...] = ()
 
 
 @dataclass(frozen=True)

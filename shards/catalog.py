@@ -1,6 +1,7 @@
 """DuckDB views over a run's folder: what analysts see as pages, candidates, samples, images, measures and scores."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from shards.parts import StepFolder
 
 PLAN_FILE = "parts.json"
 """Which parts the latest recipe planned, step by step: the runner writes it, readers find current records by it."""
+
+KEPT = "-kept"
+"""Behind a step's name: its parts of earlier plans that the latest one still uses, for rows that it has not anew."""
 
 VIEWS = {
     "pages": ("crawl", "pages"),
@@ -45,7 +49,7 @@ def planned_parts(run: Path) -> dict[str, list[tuple[int, str]]]:
 def committed_files(run: Path, step: str, role: str) -> list[Path]:
     """Files of the latest plan's parts of one step that are committed and have a file of that role, by index."""
     parts = sorted(set(planned_parts(run).get(step, [])))
-    folder = StepFolder(run, step)
+    folder = StepFolder(run, step.removesuffix(KEPT))
     done = folder.committed()
     records = [folder.record(index, mark) for index, mark in parts if (index, mark[:8]) in done]
     return [folder.path / file.name for record in records for file in record.files if file.role == role]
@@ -55,7 +59,7 @@ def open_catalog(run: Path) -> duckdb.DuckDBPyConnection:
     """A connection with a view for everything that the run has come to so far, and no way out of the run's folder."""
     connection = duckdb.connect(":memory:")
     for view, (step, role) in VIEWS.items():
-        _create_view(connection, view, committed_files(run, step, role))
+        _create_view(connection, view, committed_files(run, step, role), committed_files(run, step + KEPT, role))
     release = committed_files(run, "release", "manifest")
     _create_view(connection, "manifest", release)
     if release:
@@ -73,8 +77,17 @@ _FUNNEL = """
 """
 
 
-def _create_view(connection: duckdb.DuckDBPyConnection, view: str, files: list[Path]) -> None:
-    if files:
+def _create_view(
+    connection: duckdb.DuckDBPyConnection, view: str, files: list[Path], kept: Sequence[Path] = ()
+) -> None:
+    """A view of all rows; where parts of earlier plans are among them, of the last row of each uid."""
+    if kept:
+        connection.execute(
+            f"CREATE VIEW {view} AS SELECT * EXCLUDE (filename) FROM "
+            f"read_parquet({quoted([*kept, *files])}, union_by_name = true, filename = true) "
+            "QUALIFY row_number() OVER (PARTITION BY uid ORDER BY filename DESC) = 1"
+        )
+    elif files:
         connection.execute(f"CREATE VIEW {view} AS SELECT * FROM read_parquet({quoted(files)}, union_by_name = true)")
 
 

@@ -93,7 +93,8 @@ def steps(flow: Flow) -> Iterator[Batch]:
     # Parts are put together over groups, so whatever changes in one group deals all of them anew.
     deciding = [settings, plan.lanes, plan.giants, flow.recipe.fetch.part_rows, flow.chain("admit"), asked_again]
     yield tasks_of("fetch-lanes", _VERSION, deciding, [{"admit": group} | common for group in groups], keys)
-    yield Batch("fetch", tuple(_fetch_tasks(flow, settings, plan)))
+    kept = tuple(part.known for part in _parts(flow) if part.known is not None)
+    yield Batch("fetch", tuple(_fetch_tasks(flow, settings, plan)), kept)
 
 
 def sample_parts(flow: Flow) -> list[SamplePart]:

@@ -12,6 +12,7 @@ from pipelines import cli
 from pipelines.flow import stored
 from pipelines.retries import RETRIED_REASONS, Retry, begin_retry, parse_reasons, read_retries, retried_reasons
 from pipelines.tasks import RowFilter, Task
+from shards.catalog import open_catalog
 from shards.errors import BrokenRunError, UsageError
 from shards.images import decode_stored
 from shards.parts import StepFolder
@@ -80,6 +81,17 @@ def test_the_very_same_part_can_fail_twice_and_then_come(tmp_path: Path, shop: P
     shop.put_back(*range(NUM_PHOTOS))
     fetch(recipe, tmp_path / "run", "http_status")
     assert sum(num_stored(tmp_path / "run").values()) == NUM_PHOTOS
+
+
+def test_the_images_view_shows_the_last_attempt_at_each(tmp_path: Path, shop: PhotoShop) -> None:
+    recipe = shop.recipe(tmp_path)
+    shop.take_away(2)
+    fetch(recipe, tmp_path / "run")
+    shop.put_back(2)
+    fetch(recipe, tmp_path / "run", "http_status")
+    rows = open_catalog(tmp_path / "run").sql("SELECT uid, drop_reason FROM images").fetchall()
+    assert len({uid for uid, _ in rows}) == len(rows) == NUM_PHOTOS
+    assert {reason for _, reason in rows} == {None}
 
 
 def test_other_reasons_stay_as_they_are(tmp_path: Path, shop: PhotoShop) -> None:
