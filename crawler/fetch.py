@@ -1,7 +1,6 @@
 """The one way to the network: a guarded, bounded, polite GET over aiohttp, with redirects followed by hand."""
 
 import asyncio
-import contextlib
 import random
 import ssl
 import time
@@ -15,11 +14,11 @@ from typing import Self
 import aiohttp
 import yarl
 
+from crawler.body import DRAINED_BYTES, BodyReader, Bound, Progress, TooLargeError, drain
 from crawler.connection import bound_session, on_sending
 from crawler.faults import FETCH_ERRORS, Fault, fault_of
 from crawler.fetch_report import FetchTally
 from crawler.guard import AddressGuard
-from crawler.inflate import Inflater
 from crawler.outage import OutageWatch
 from crawler.politeness import Politeness
 from crawler.resolver import RememberingResolver
@@ -34,9 +33,6 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # What counts towards leaving a host alone, besides its silence: a body that drips is a timeout.
 _HOST_FAILURES = frozenset({"timeout", "tls_error", "dns_error"})
 _HEALING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-_FREE_BODY_BYTES = 2**20
-_LARGE_BODIES = 8
-_DRAINED_BYTES = 16 * 1024
 _READ_BUFFER_BYTES = 32 * 1024
 _LEAST_WIRE_BYTES = 512 * 1024  # a robots.txt is read that far, whatever an image's bound is
 _DNS_CACHE_HOSTS = 10_000
@@ -78,7 +74,7 @@ class Fetcher:
         self._politeness = politeness
         self._outage = outage
         self._tally = tally or FetchTally()
-        self._large_bodies = asyncio.Semaphore(_LARGE_BODIES)
+        self._bodies = BodyReader(limits)
 
     async def __aenter__(self) -> Self:
         guard = AddressGuard(self._network)
@@ -126,7 +122,7 @@ class Fetcher:
 
         `conditions` are the headers of a conditional request: with them, and only then, 304 is no fault.
         """
-        bound = _Bound(self._limits.max_bytes if max_bytes is None else max_bytes, cut, conditions)
+        bound = Bound(self._limits.max_bytes if max_bytes is None else max_bytes, cut, conditions)
         most = self._limits.retries if retries is None else retries
         attempt = 0
         while True:
@@ -149,7 +145,7 @@ class Fetcher:
         """Whether anything at all answers there: one request, sent also while the network counts as gone."""
         async with self._politeness.turn(host_of(url), is_probe=True) as sent:
             on_sending.set(sent)
-            response = await self._request(url, url, _Bound(_DRAINED_BYTES, True), self._limits.total_timeout_s)
+            response = await self._request(url, url, Bound(DRAINED_BYTES, True), self._limits.total_timeout_s)
         return response.fault is None or not response.fault.no_contact
 
     def _leave_alone(self, response: Response, fault: Fault, asked: float) -> Response:
@@ -158,7 +154,7 @@ class Fetcher:
         self._politeness.give_up(host_of(response.final_url), fault.reason, detail, asked)
         return replace(response, fault=Fault(fault.reason, detail))
 
-    async def _follow(self, url: str, permit: Permit, bound: "_Bound") -> Response:
+    async def _follow(self, url: str, permit: Permit, bound: Bound) -> Response:
         current, seconds_left = url, self._limits.total_timeout_s
         for _ in range(self._limits.max_redirects + 1):
             host = host_of(current)
@@ -191,9 +187,9 @@ class Fetcher:
         elif fault.no_contact or fault.reason in _HOST_FAILURES:
             self._politeness.note_failure(host, fault.reason, fault.detail)
 
-    async def _request(self, url: str, current: str, bound: "_Bound", seconds: float) -> Response:
+    async def _request(self, url: str, current: str, bound: Bound, seconds: float) -> Response:
         """One request, whatever comes of it. The deadline covers connect, headers and body."""
-        progress = _Progress()
+        progress = Progress()
         self._tally.requests += 1
         try:
             async with asyncio.timeout(max(0.0, seconds)) as deadline:
@@ -201,102 +197,34 @@ class Fetcher:
                     _target(current), allow_redirects=False, headers=bound.conditions
                 ) as answer:
                     return await self._answer(answer, Response(url, current), bound, deadline, progress)
-        except _TooLargeError as error:
+        except TooLargeError as error:
             fault = Fault("too_large", str(error))
         except FETCH_ERRORS as error:
             fault = fault_of(error, in_body=progress.status is not None)
         finally:
             self._tally.bytes += progress.received
-            if progress.is_large:
-                self._large_bodies.release()
+            self._bodies.let_go(progress)
         return Response(url, current, progress.status, progress.headers, fault=fault)
 
     async def _answer(
         self,
         answer: aiohttp.ClientResponse,
         asked: Response,
-        bound: "_Bound",
+        bound: Bound,
         deadline: asyncio.Timeout,
-        progress: "_Progress",
+        progress: Progress,
     ) -> Response:
         """Only 200 counts, and 304 where it was asked for: an error's body may be a fine image of the wrong thing."""
         status = progress.status = answer.status
         headers = progress.headers = tuple(answer.headers.items())
         body, fault = b"", None
         if status == 200:
-            body = await self._read(answer, bound, deadline, progress)
+            body = await self._bodies.read(answer, bound, deadline, progress)
             fault = None if body or bound.cut else Fault("empty_body")
         elif status != 304 or not bound.conditions:
-            await _drain(answer)
+            await drain(answer)
             fault = Fault("http_status", str(status), may_heal=status in _HEALING_STATUSES)
         return Response(asked.url, asked.final_url, status, headers, body, fault)
-
-    async def _read(
-        self, answer: aiohttp.ClientResponse, bound: "_Bound", deadline: asyncio.Timeout, progress: "_Progress"
-    ) -> bytes:
-        """The body within bytes on the wire, bytes decompressed, the deadline and the least rate."""
-        length = answer.content_length
-        if length is not None and length > bound.max_bytes and not bound.cut:
-            raise _TooLargeError(f"content-length {length}")
-        encodings = answer.headers.getall("Content-Encoding", ())
-        inflater = Inflater(",".join(encodings), bound.max_bytes, bound.cut) if encodings else None
-        pieces: list[bytes] = []
-        held = 0
-        rate = _RateLimit(self._limits, deadline)
-        while piece := await answer.content.readany():
-            progress.received += len(piece)
-            rate.renew(progress.received)
-            if progress.received > bound.max_bytes and not bound.cut:
-                raise _TooLargeError(f"more than {bound.max_bytes} bytes")
-            pieces.append(piece if inflater is None else inflater.feed(piece))
-            held += len(pieces[-1])
-            if bound.cut and held >= bound.max_bytes:
-                return b"".join(pieces)[: bound.max_bytes]
-            if held > _FREE_BODY_BYTES and not progress.is_large:
-                await self._large_bodies.acquire()
-                progress.is_large = True
-        if inflater is not None:
-            inflater.finish()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-@dataclass(frozen=True)
-class _Bound:
-    max_bytes: int
-    cut: bool
-    conditions: Mapping[str, str] | None = None
-
-
-@dataclass(slots=True)
-class _Progress:
-    status: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    received: int = 0
-    is_large: bool = False
-
-
-class _TooLargeError(Exception):
-    """A body beyond its bound."""
-
-
-class _RateLimit:
-    """Moves the deadline of a request to the moment at which its mean rate would fall below the least."""
-
-    def __init__(self, limits: FetchSettings, deadline: asyncio.Timeout) -> None:
-        self._limits = limits
-        self._deadline = deadline
-        self._started = asyncio.get_running_loop().time()
-        self._last = deadline.when() or self._started
-        self._is_settled = not limits.min_bytes_per_s
-        self.renew(0)
-
-    def renew(self, received: int) -> None:
-        """Costs nothing once enough has come for the rate to hold until the last moment."""
-        if self._is_settled:
-            return
-        patience = max(self._limits.rate_grace_s, received / self._limits.min_bytes_per_s)
-        self._is_settled = self._started + patience >= self._last
-        self._deadline.reschedule(min(self._last, self._started + patience))
 
 
 @lru_cache(maxsize=4)  # reading the system's authorities takes some 20 ms
@@ -305,13 +233,6 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
     if ca_file is not None:
         context.load_verify_locations(cafile=ca_file)
     return context
-
-
-async def _drain(answer: aiohttp.ClientResponse) -> None:
-    """Reads a short error page so that the connection can be used again; a long one costs the connection."""
-    if 0 < (answer.content_length or 0) <= _DRAINED_BYTES:
-        with contextlib.suppress(*FETCH_ERRORS):  # the status has said all that counts
-            await answer.content.readexactly(answer.content_length or 0)
 
 
 def _target(url: str) -> yarl.URL:

@@ -19,12 +19,15 @@ class OutageWatch:
         self._num_failed = 0
         self._num_in_a_row = 0
         self._hosts_in_a_row: set[str] = set()
+        self.num_connected = 0
+        """Attempts that found somebody, ever."""
 
     def note(self, host: str, connected: bool) -> None:
         """Counts an attempt. A name that does not exist connected: a DNS server answered."""
         now = self._clock()
         self._attempts.append((now, host, connected))
         self._num_failed += not connected
+        self.num_connected += connected
         self._note_row(host, connected)
         while self._attempts and self._attempts[0][0] < now - WINDOW_S:
             self._num_failed -= not self._attempts.popleft()[2]

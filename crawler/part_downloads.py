@@ -1,6 +1,7 @@
 """The work on one part: a queue for each host, workers that take turns at it, and what to do when nothing answers."""
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -257,12 +258,13 @@ class PartDownloads:
             self._watch(self._outage_task)
 
     async def _wait_for_network(self) -> None:
-        """No request starts until something answers. What failed is then asked for again, unless it was a false alarm:
-        where something answers at once, the hosts that fail are to blame themselves."""
+        """No request starts until something answers, be it one that was under way. What failed is then asked for again,
+        unless it was a false alarm: where something answers at once, the hosts that fail are to blame themselves."""
         was_out = False
+        num_connected = self._outage.num_connected
         ends = time.monotonic() + self._settings.fetch.outage_patience_s
         pause = 1.0
-        while not await self._something_answers():
+        while not await self._something_answers(num_connected):
             was_out = True
             left = ends - time.monotonic()
             if left <= 0:
@@ -283,15 +285,27 @@ class PartDownloads:
             doubt.work.queue.append(doubt.sample)
             self._employ(doubt.work, most=1)
 
-    async def _something_answers(self) -> bool:
-        """Tries a few origins that answered last and a few that failed last, each once."""
-        origins = _last_origins(self._answered_last) + _last_origins(self._failed_last)
-        probes = [asyncio.create_task(self._fetcher.answers(f"{origin}/robots.txt")) for origin in origins]
-        done, late = await asyncio.wait(probes, timeout=_MAX_PROBE_S)
+    async def _something_answers(self, num_connected: int) -> bool:
+        """Tries a few origins that answered last, a few that failed last and a few others, each once."""
+        failed = _last_origins(self._failed_last)
+        origins = dict.fromkeys([*_last_origins(self._answered_last), *failed, *self._other_origins(set(failed))])
+        probes = {asyncio.create_task(self._fetcher.answers(f"{origin}/robots.txt")) for origin in origins}
+        late, ends = probes, time.monotonic() + _MAX_PROBE_S
+        while late and time.monotonic() < ends and self._outage.num_connected == num_connected:
+            done, late = await asyncio.wait(late, timeout=_LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
+            if any(probe.result() for probe in done):
+                break
         for probe in late:  # its host may be waiting for a long gap
             probe.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        return any(probe.result() for probe in done)
+        answered = any(probe.result() for probe in probes - late)
+        return answered or self._outage.num_connected > num_connected
+
+    def _other_origins(self, failed: set[str]) -> list[str]:
+        """Of hosts with work left: those whose turn it was not for longest."""
+        waiting = (str(work.queue[0]["canonical_url"]) for work in reversed(self._works.values()) if work.queue)
+        others = (origin for origin in map(_origin_of, waiting) if origin not in failed)
+        return list(itertools.islice(others, _PROBED_HOSTS))
 
     def _settle_doubts(self, before: float | None) -> None:
         """Believes failures that are older than the window in which the network proved alive; at the end, all."""
@@ -311,4 +325,8 @@ class PartDownloads:
 
 
 def _last_origins(urls: deque[str]) -> list[str]:
-    return list(dict.fromkeys("/".join(url.split("/", 3)[:3]) for url in reversed(urls)))[:_PROBED_HOSTS]
+    return list(dict.fromkeys(_origin_of(url) for url in reversed(urls)))[:_PROBED_HOSTS]
+
+
+def _origin_of(url: str) -> str:
+    return "/".join(url.split("/", 3)[:3])

@@ -34,13 +34,15 @@ class _Start:
     """A turn whose request is not sent yet: it keeps the host's gate."""
 
     host: _Host
+    is_due: bool = False
     is_over: bool = False
 
     def sent(self, now: float) -> None:
-        """Opens the gate to the next request, a gap from now. A second call does nothing."""
+        """Opens the gate to the next request, a gap from now if this one was due. A second call does nothing."""
         if not self.is_over:
             self.is_over = True
-            self.host.next_start = max(self.host.next_start, now + self.host.delay_s)
+            if self.is_due:
+                self.host.next_start = max(self.host.next_start, now + self.host.delay_s)
             self.host.gate.release()
 
 
@@ -88,6 +90,7 @@ class Politeness:
                 await state.gate.acquire()
                 try:
                     await self._wait_for_start(state)
+                    start.is_due = True
                     try:
                         yield lambda: start.sent(self._clock())
                     finally:

@@ -1,5 +1,6 @@
 """When the whole network goes: the part pauses, blames nobody, goes on when it is back, and stops in the end."""
 
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -44,15 +45,16 @@ def test_a_network_that_comes_back_costs_no_image(tmp_path: Path) -> None:
 
 def test_a_network_that_goes_midway_ends_the_part_and_keeps_what_was_done(tmp_path: Path) -> None:
     servers = [Server(f"127.0.3.{20 + n}") for n in range(10)]
+    answered = itertools.count(1)
 
-    def last(request: Request) -> None:
+    def answer(request: Request) -> None:
         serve(IMAGE)(request)
-        for one in servers:
-            one.close()
+        if next(answered) == 60:
+            for one in servers:
+                one.close()
 
     for one in servers:
-        one.pages = {f"/{n}": serve(IMAGE) for n in range(20)}
-    servers[0].pages["/5"] = last
+        one.pages = {f"/{n}": answer for n in range(20)}
     urls = urls_of(servers, 20)
     limits: dict[str, object] = {"retries": 1, "outage_patience_s": 1.0}
     began = time.monotonic()
@@ -62,6 +64,25 @@ def test_a_network_that_goes_midway_ends_the_part_and_keeps_what_was_done(tmp_pa
     spool = (tmp_path / "part.spool").read_bytes()
     assert b"stored_sha256" in spool
     assert spool.count(b'"drop_reason": "') < 10  # what failed before anybody could know
+
+
+def test_dead_hosts_that_fail_before_anybody_could_answer_are_a_false_alarm(tmp_path: Path) -> None:
+    """A refusal is quicker than an answer: at the start of a part dozens fail while the sound hosts still think."""
+
+    def think(request: Request) -> None:
+        time.sleep(0.5)
+        serve(IMAGE)(request)
+
+    gone = gone_servers(120, 40)
+    sound = [Server(f"127.0.3.{200 + n}", pages={f"/{k}": think for k in range(3)}) for n in range(4)]
+    began = time.monotonic()
+    rows = download(tmp_path, urls_of(gone) + urls_of(sound), [*gone, *sound], fetch={"outage_patience_s": 60})
+    assert time.monotonic() - began < 30
+    for one in sound:
+        one.close()
+    kept = [url for url, row in rows.items() if row["drop_reason"] is None]
+    assert len(kept) == 12
+    assert {row["drop_reason"] for url, row in rows.items() if url not in kept} == {"connect_error"}
 
 
 def test_many_dead_hosts_at_the_end_of_a_part_are_a_false_alarm(server: Server, tmp_path: Path) -> None:
