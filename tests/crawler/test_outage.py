@@ -73,7 +73,7 @@ def test_dead_hosts_that_fail_before_anybody_could_answer_are_a_false_alarm(tmp_
         time.sleep(0.5)
         serve(IMAGE)(request)
 
-    gone = gone_servers(120, 40)
+    gone = gone_servers(120, 24)
     sound = [Server(f"127.0.3.{200 + n}", pages={f"/{k}": think for k in range(3)}) for n in range(4)]
     began = time.monotonic()
     rows = download(tmp_path, urls_of(gone) + urls_of(sound), [*gone, *sound], fetch={"outage_patience_s": 60})
