@@ -36,10 +36,12 @@ class LostConnectionError(aiohttp.ClientConnectionError):
 
 
 def bound_session(session: aiohttp.ClientSession, max_bytes: int) -> None:
-    """Bounds each request of a session to `max_bytes` of body and WIRE_LEEWAY_BYTES."""
+    """Bounds each request of a session to `max_bytes` of body and WIRE_LEEWAY_BYTES; RuntimeError if it cannot."""
     make = partial(BoundedConnection, loop=asyncio.get_running_loop(), max_bytes=max_bytes)
-    assert session.connector is not None
-    session.connector._factory = make  # type: ignore[assignment]  # makes a subclass; aiohttp has no other door
+    connector = session.connector
+    if connector is None or not hasattr(connector, "_factory"):
+        raise RuntimeError("this aiohttp makes its connections in another way: their bytes would not be bounded")
+    connector._factory = make  # type: ignore[assignment]  # makes a subclass; aiohttp has no other door
 
 
 class BoundedConnection(ResponseHandler):

@@ -302,9 +302,9 @@ class PartDownloads:
         return answered or self._outage.num_connected > num_connected
 
     def _other_origins(self, failed: set[str]) -> list[str]:
-        """Of hosts with work left: those whose turn it was not for longest."""
-        waiting = (str(work.queue[0]["canonical_url"]) for work in reversed(self._works.values()) if work.queue)
-        others = (origin for origin in map(_origin_of, waiting) if origin not in failed)
+        """Of hosts with work left, the last of the part: most likely those that nobody asked yet."""
+        waiting = (work.queue[0]["canonical_url"] for work in reversed(self._works.values()) if work.queue)
+        others = (_origin_of(url) for url in waiting if isinstance(url, str) and _origin_of(url) not in failed)
         return list(itertools.islice(others, _PROBED_HOSTS))
 
     def _settle_doubts(self, before: float | None) -> None:

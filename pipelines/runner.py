@@ -65,11 +65,10 @@ class Runner:
         """Let tasks in flight end and commit; start no more."""
         while self._running:
             for handle in self.pool.wait(list(self._running), _POLL_S):
-                running = self._running.pop(handle)
-                try:
-                    self.pool.result(handle)
-                except Exception as error:  # noqa: BLE001 - whatever it was, the part is redone on resume
-                    self.progress.note(f"{running.task.step} part {running.task.index} not finished: {error}")
+                task = self._running.pop(handle).task
+                _, fault = self._outcome(handle)
+                if fault is not None:  # whatever it was, the part is redone on resume
+                    self.progress.note(f"{task.step} part {task.index} not finished: {fault}")
 
     def _run_batch(self, batch: Batch) -> None:
         waiting = Waiting(task for task in batch.tasks if not self._is_done(task))
@@ -107,22 +106,28 @@ class Runner:
 
     def _finish(self, handle: object, attempted: Attempted, waiting: Waiting) -> None:
         task = attempted.task
-        try:
-            self.progress.done(task, self.pool.result(handle))
-        except _FINAL:
-            raise
-        except Exception as error:  # noqa: BLE001 - the one place where a part's unforeseen fault is caught
+        record, fault = self._outcome(handle)
+        if fault is None:
+            self.progress.done(task, record)
+        else:
+            _stop_for_good(fault)
             attempted.tries += 1
             self.progress.failed(task)
-            self.progress.note(f"{task.step} part {task.index}, try {attempted.tries}: {error}")
+            self.progress.note(f"{task.step} part {task.index}, try {attempted.tries}: {fault}")
             if attempted.tries < MAX_TRIES:
-                is_lane_s = isinstance(error, WorkerDiedError) and task.lane is not None
-                waiting.put_back(attempted, rest_s=_QUIET_S if is_lane_s else 0.0)
+                waiting.put_back(attempted, rest_s=_rest_s(task, fault))
                 return
-            self._set_aside(task, error)
+            self._set_aside(task, fault)
         waiting.ended(task)
 
-    def _set_aside(self, task: Task, error: BaseException) -> None:
+    def _outcome(self, handle: object) -> tuple[Any, Exception | None]:
+        """What a task gave, or its fault: the one place where a part's unforeseen fault is caught."""
+        try:
+            return self.pool.result(handle), None
+        except Exception as fault:  # noqa: BLE001 - parts run any library's code; every caller deals with what it gets
+            return None, fault
+
+    def _set_aside(self, task: Task, error: Exception) -> None:
         """Find the rows that fail whatever is tried, commit the part without them, keep them in `dead/`."""
         if task.step not in NARROWS or task.num_rows is None:
             story = self.context.run / "dead" / f"{task.step}-{task.index:06d}.txt"
@@ -137,34 +142,36 @@ class Runner:
             raise BrokenRunError(f"{task.step} part {task.index}: every row fails, so the fault is not theirs: {error}")
         self.progress.note(f"{task.step} part {task.index}: {len(faults)} rows set aside in dead/")
         reasons = {row: reason for row, (reason, _) in faults.items()}
-        record = self._call(perform, task, self.context, RowFilter(skip=reasons))
+        record, fault = self._call(perform, task, self.context, RowFilter(skip=reasons))
+        if fault is not None:
+            raise fault
         self._bury(task, faults)
         self.progress.done(task, record)
 
     def _narrow(self, task: Task, start: int, stop: int, faults: dict[int, tuple[str, str]]) -> None:
         if start >= stop:
             return
-        try:
-            self._call(probe, task, self.context, RowFilter(only=(start, stop)))
-        except _FINAL:
-            raise
-        except Exception as error:
-            if len(faults) >= MAX_POISON_ROWS:
-                raise BrokenRunError(
-                    f"{task.step} part {task.index}: more than {MAX_POISON_ROWS} rows fail, so the fault is not theirs"
-                ) from error
-            if stop - start == 1:
-                faults[start] = _story(error)
-                return
-            middle = (start + stop) // 2
-            self._narrow(task, start, middle, faults)
-            self._narrow(task, middle, stop, faults)
+        _, fault = self._call(probe, task, self.context, RowFilter(only=(start, stop)))
+        if fault is None:
+            return
+        _stop_for_good(fault)
+        if len(faults) >= MAX_POISON_ROWS:
+            raise BrokenRunError(
+                f"{task.step} part {task.index}: more than {MAX_POISON_ROWS} rows fail, so the fault is not theirs"
+            ) from fault
+        if stop - start == 1:
+            faults[start] = _story(fault)
+            return
+        time.sleep(_rest_s(task, fault))
+        middle = (start + stop) // 2
+        self._narrow(task, start, middle, faults)
+        self._narrow(task, middle, stop, faults)
 
-    def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
+    def _call(self, function: Callable[..., Any], *arguments: object) -> tuple[Any, Exception | None]:
         handle = self.pool.start(function, *arguments)
         while not self.pool.wait([handle], _POLL_S):
             self.progress.tick()
-        return self.pool.result(handle)
+        return self._outcome(handle)
 
     def _bury(self, task: Task, faults: dict[int, tuple[str, str]]) -> None:
         folder = self.context.run / "dead"
@@ -174,6 +181,17 @@ class Runner:
             name = f"{task.step}-{task.index:06d}-{row:08d}.json"
             put_whole(folder / name, json.dumps(grave, ensure_ascii=False, indent=1).encode())
         self.num_dead += len(faults)
+
+
+def _stop_for_good(fault: Exception) -> None:
+    """Raises what another try cannot heal."""
+    if isinstance(fault, _FINAL):
+        raise fault
+
+
+def _rest_s(task: Task, fault: Exception) -> float:
+    """How long nobody may ask the lane's hosts: their last requests may still run where the worker died."""
+    return _QUIET_S if isinstance(fault, WorkerDiedError) and task.lane is not None else 0.0
 
 
 def _story(error: BaseException) -> tuple[str, str]:

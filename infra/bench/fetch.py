@@ -11,8 +11,6 @@ end. CPU is of all processes: ours without Ray's own, the peer's without what a 
 
 import argparse
 import json
-import os
-import platform
 import signal
 import statistics
 import subprocess
@@ -29,6 +27,7 @@ from fetch_stage import STATUSES
 from image_corpus import GOOD_KINDS, CorpusImage, make_corpus, read_corpus
 from image_server import ImageServer, serve_images
 from img2dataset_peer import PeerRun, ensure_peer, run_peer, write_url_list
+from machine import machine
 
 from crawler.lanes import num_lanes
 from shards.schema import uid_of
@@ -334,7 +333,7 @@ def _verdict(bench: Bench, cases: Figures, more: Figures) -> Figures:
     first = next(iter(cases.values()))
     return {
         "name": "fetch",
-        "machine": _machine(),
+        "machine": machine(),
         "urls": len(bench.images),
         "workers_of_each": bench.workers,
         "ours": {name: case["ours"] for name, case in cases.items()},
@@ -357,11 +356,6 @@ def _report(side: str, case: Case, figures: Figures) -> None:
         f"{case.name:18} {side}: {figures['images']} images in {figures['seconds']} s, {figures['images_per_s']}/s, "
         f"{figures['cpu_ms']} ms CPU, {figures['peak_mib']} MiB, foreign {figures['foreign_cpu_s']} CPU-s"
     )
-
-
-def _machine() -> str:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
 
 
 def _say(text: str) -> None:

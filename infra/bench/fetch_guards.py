@@ -11,8 +11,6 @@ bodies. CPU is of this process and its decoders; server and images are those of 
 import argparse
 import contextlib
 import json
-import os
-import platform
 import resource
 import socket
 import statistics
@@ -27,6 +25,7 @@ from unittest import mock
 import pyarrow as pa
 from image_corpus import CorpusImage, make_corpus, read_corpus
 from image_server import ImageServer, serve_images
+from machine import machine
 
 import crawler.part_downloads
 from crawler.download import download_images
@@ -83,7 +82,7 @@ def _compared(server: ImageServer, images: list[CorpusImage], scratch: Path, rou
     cost = (on["parent_cpu_ms"] - off["parent_cpu_ms"]) / off["cpu_ms"]
     return {
         "name": "fetch_guards",
-        "machine": _machine(),
+        "machine": machine(),
         "images": on["images"],
         "ours": on,
         "peer": {"what": "the same with the guards patched away"} | off,
@@ -187,11 +186,6 @@ async def _turn_at_once(self: Politeness, host: str, is_probe: bool = False) -> 
         await self.has_room.wait()
     async with self._in_flight:
         yield lambda: None
-
-
-def _machine() -> str:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ them, with the lane's memory of its hosts. Each figure comes from a process of i
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 from image_corpus import CorpusImage, make_corpus, read_corpus
 from image_server import ImageServer, serve_images
+from machine import machine
 from process_tree import TreeMeter
 
 AIM_GROWTH = 1.10
@@ -100,7 +100,7 @@ def _verdict(by_size: dict[int, Figures], by_hosts: dict[int, Figures]) -> Figur
         growths[name] = round(many / few, 3)
     return {
         "name": "fetch_memory",
-        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+        "machine": machine(),
         "ours": {"by_images": by_size, "by_hosts": by_hosts, "growth": growths},
         "peer": {"what": "the smaller run"},
         "ratio": growths["images"],

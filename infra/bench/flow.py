@@ -9,8 +9,6 @@ Each figure comes from a process of its own: `curate run`'s runner on a Ray pool
 import argparse
 import io
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from typing import Any
 
 from caption_table import write_caption_table
 from duckdb_pass import duckdb_pass
+from machine import machine
 from process_meter import ProcessMeter
 
 WORKERS = 2
@@ -87,7 +86,7 @@ def _full(folder: Path, repeat: int) -> Figures:
 def _verdict(ours: Figures, peer: Figures, rows_per_s: float) -> Figures:
     return {
         "name": "flow",
-        "machine": _machine(),
+        "machine": machine(),
         "ours": ours,
         "peer": {"what": "one DuckDB query with much the same rules; see duckdb_pass.py for what it lacks"} | peer,
         "ratio": round(rows_per_s / peer["rows_per_s"], 3),
@@ -171,11 +170,6 @@ def _files(table: Path, rows: int) -> list[Path]:
     """The files that hold the first `rows` rows."""
     paths = sorted(table.glob("*.csv"), key=lambda path: int(path.stem.rpartition("_")[2]))
     return paths if rows == QUICK_ROWS else paths[: rows // ROWS_PER_FILE]
-
-
-def _machine() -> str:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
 
 
 def _say(text: str) -> None:

@@ -11,8 +11,6 @@ import argparse
 import csv
 import io
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -25,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from machine import machine
 
 WORKERS = 2
 PORT = 18_632
@@ -80,7 +79,7 @@ def _verdict(alone: Figures, together: Figures) -> Figures:
     is_polite = all(run["is_polite"] for run in (alone, together))
     return {
         "name": "hosts",
-        "machine": _machine(),
+        "machine": machine(),
         "ours": {"others_with_over_without": others, "with": together, "without": alone},
         "peer": {"what": "the same run without the giant"} | {"others_s": alone["others_s"]},
         "ratio": others,
@@ -253,11 +252,6 @@ def _least_gap(log: Log) -> float:
 
 def _early_starts(log: Log, delay_s: float) -> int:
     return int((_gaps(log) < delay_s - TOLERANCE_S).sum())
-
-
-def _machine() -> str:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

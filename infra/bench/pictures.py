@@ -12,8 +12,6 @@ beside it stand the reference's own stored copy, and a full decode averaged over
 import argparse
 import io
 import json
-import os
-import platform
 import statistics
 import time
 import warnings
@@ -26,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from machine import machine
 from PIL import Image
 from skimage.metrics import structural_similarity
 
@@ -165,7 +164,7 @@ def _result(comparisons: list[Comparison], num_photos: int) -> dict[str, Any]:
     }
     return {
         "name": "pictures",
-        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, Pillow {version('pillow')}",
+        "machine": f"{machine()}, Pillow {version('pillow')}",
         "ours": {"photographs": num_photos, **_part(summary, ("copies", "scaled_", "stored_", "cpu_")), **classes},
         "peer": {
             "what": "full decode and Lanczos with Pillow (reference), or averaging areas (area, img2dataset's way)",

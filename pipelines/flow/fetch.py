@@ -19,6 +19,7 @@ from crawler.lanes import LanePlan
 from filters.image import fetched_measures
 from filters.measures import measures_of
 from filters.rules import PlacedRule, RuleEngine
+from pipelines.fetch_meter import live_report_path
 from pipelines.flow.copies import COPY, CopyReader, earlier_lookup, earlier_rows, sound_copies
 from pipelines.flow.holders import rechecks, uid_ranges
 from pipelines.flow.narrow import only_taken
@@ -157,8 +158,7 @@ class _LiveReport:
     """Shows how the downloads get on in a file beside the part, for whoever watches the run; keeps the last one."""
 
     def __init__(self, job: Job) -> None:
-        task = job.task
-        self.path = job.attempt.folder / f".part-{task.index:06d}-{task.fingerprint[:8]}.live.json"
+        self.path = live_report_path(job.attempt.folder, job.task)
         self.last: FetchReport | None = None
 
     def __call__(self, report: FetchReport) -> None:

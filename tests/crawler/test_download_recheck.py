@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shards.tars import TarReader
-from tests.crawler.conftest import Handler, Server, not_found, picture, serve
+from tests.crawler.conftest import Handler, Request, Server, not_found, picture, serve
 from tests.crawler.test_download import download, samples_of
 
 IMAGE = picture()
@@ -21,11 +21,14 @@ def earlier_row(sha256: str = SHA) -> dict[str, object]:
     return facts | copy | {"stored_sha256": hashlib.sha256(STORED).hexdigest(), "content_type": "image/png"}
 
 
-def not_modified(request: object) -> None:
-    headers = request.headers  # type: ignore[attr-defined]  # a Request
-    asked = {"if-none-match", "if-modified-since"} & set(headers)
+def not_modified(request: Request) -> None:
+    asked = {"if-none-match", "if-modified-since"} & set(request.headers)
     status = "304 Not Modified" if asked else "200 OK"
-    request.answer(b"" if asked else IMAGE, status, {"ETag": '"two"'})  # type: ignore[attr-defined]
+    request.answer(b"" if asked else IMAGE, status, {"ETag": '"two"'})
+
+
+def moved_to(url: str) -> Handler:
+    return lambda request: request.answer(b"", "302 Found", {"Location": url})
 
 
 @pytest.mark.parametrize(
@@ -143,9 +146,7 @@ def test_a_changed_opt_out_setting_asks_anew(server: Server, tmp_path: Path) -> 
 
 def test_a_host_of_another_lane_gets_its_share_of_the_rate(server: Server, canary: Server, tmp_path: Path) -> None:
     for n in range(3):
-        server.pages[f"/{n}"] = lambda request, n=n: request.answer(  # type: ignore[misc]  # default binds the loop's value
-            b"", "302 Found", {"Location": canary.url(f"/{n}")}
-        )
+        server.pages[f"/{n}"] = moved_to(canary.url(f"/{n}"))
         canary.pages[f"/{n}"] = serve(picture(60 + n))
     urls = [server.url(f"/{n}") for n in range(3)]
     owned = {"127.0.0.1"}
