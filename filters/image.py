@@ -54,9 +54,8 @@ class Pixels:
         return int(self.histogram @ _LEVELS), int(self.histogram @ (_LEVELS * _LEVELS))
 
 
-def image_measures(rgb: Rgb, names: Iterable[str]) -> dict[str, float | bool]:
+def image_measures(pixels: Pixels, names: Iterable[str]) -> dict[str, float | bool]:
     """The named measures of one stored copy. Floats have 6 significant digits; none is NaN or infinite."""
-    pixels = Pixels(rgb)
     return {name: compute_function(name)(pixels) for name in names}
 
 

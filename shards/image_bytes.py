@@ -23,6 +23,9 @@ _FOREIGN_MAGIC = (
     (b"<svg", "svg"),
 )
 _WEBP_EXTRAS = 0x20 | 0x10 | 0x08 | 0x02  # VP8X: a profile, alpha, EXIF, an animation
+_JPEG_FRAMES = (0xC0, 0xC1, 0xC2)
+_PLAIN_JPEG_SEGMENTS = (*_JPEG_FRAMES, 0xC4, 0xDB, 0xDD, 0xE0)  # Huffman and quantisation tables, restarts, JFIF
+_START_OF_SCAN = 0xDA
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _LAST_PNG_FILTER = 4
 _MAX_STORED_BLOCK = 65535  # RFC 1951 3.2.4
@@ -44,6 +47,23 @@ def foreign_format(data: bytes) -> str | None:
     if head.startswith(b"<?xml") and b"<svg" in data[:4096]:
         return "svg"
     return next((name for magic, name in _FOREIGN_MAGIC if head.startswith(magic) or data.startswith(magic)), None)
+
+
+def is_plain_jpeg(data: bytes) -> bool:
+    """Grey or YCbCr without EXIF, a profile or Adobe's word on its colours: pixels and no more, as in stored copies.
+
+    What is wrong with its segments is the decoder's to say.
+    """
+    offset = 2
+    while offset + 4 <= len(data) and data[offset] == 0xFF:
+        marker, length = data[offset + 1], int.from_bytes(data[offset + 2 : offset + 4], "big")
+        if marker == _START_OF_SCAN:
+            return True
+        channels = data[offset + 9 : offset + 10] if marker in _JPEG_FRAMES else b"\x03"
+        if marker not in _PLAIN_JPEG_SEGMENTS or channels not in (b"\x01", b"\x03"):
+            return False
+        offset += 2 + length
+    return False
 
 
 def webp_size(data: bytes) -> tuple[int, int]:

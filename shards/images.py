@@ -2,12 +2,14 @@
 
 import io
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from shards.image_bytes import (
     foreign_format,
     inflated_png,
+    is_plain_jpeg,
     is_plain_webp,
     orientation_of,
     png_chunks,
@@ -132,8 +134,12 @@ def stored_copy(data: bytes, decoded: Decoded, settings: ImageBounds) -> tuple[b
 def decode_stored(data: bytes) -> "np.ndarray":
     """The pixels of a stored copy, uint8 [h, w, 3], upright. Raises ValueError if they cannot be read."""
     import numpy as np
+    import simplejpeg
 
     found = sniff(data)
+    if found == "jpeg" and is_plain_jpeg(data):
+        with suppress(ValueError):  # what is wrong with it is told below
+            return np.asarray(simplejpeg.decode_jpeg(data, "RGB"))
     if found is None:
         raise ValueError("a stored copy is no image: its shard is damaged")
     decoded = _decode(data, found, _Task(None, None, _FULL_SIZE_PIXELS))

@@ -9,19 +9,19 @@ Each figure comes from a process of its own: `curate run`'s runner on a Ray pool
 import argparse
 import io
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from caption_table import write_caption_table
 from duckdb_pass import duckdb_pass
 from machine import machine
-from process_meter import ProcessMeter
+from process_tree import RAY_REAPED, TreeMeter, TreeUsage, ray_role
 
 WORKERS = 2
 ROWS_PER_FILE = 250_000
@@ -116,11 +116,11 @@ def _one(which: str, rows: int, folder: Path) -> Figures:
 
 
 def _measured_peer(rows: int, table: Path, scratch: Path) -> Figures:
-    with ProcessMeter() as meter:
+    with TreeMeter(os.getpid()) as meter:
         started = time.monotonic()
         num_samples = duckdb_pass(_files(table, rows), scratch / "samples.parquet", WORKERS)
         seconds = time.monotonic() - started
-    return _figures(rows, seconds, meter) | {"samples": num_samples}
+    return _figures(rows, seconds, meter.usage) | {"samples": num_samples}
 
 
 def _measured_stages(rows: int, table: Path, scratch: Path, is_masked: bool) -> Figures:
@@ -141,7 +141,7 @@ def _measured_stages(rows: int, table: Path, scratch: Path, is_masked: bool) -> 
     started = time.monotonic()
     pool = RayPool(workers=WORKERS)
     ray_start_s = time.monotonic() - started
-    with Lease.take(scratch) as lease, ProcessMeter() as meter:
+    with Lease.take(scratch) as lease, TreeMeter(os.getpid(), None, ray_role, RAY_REAPED) as meter:
         runner = Runner(Context(scratch, plan, lease.token), pool, Progress(io.StringIO(), live=False))
         started = time.monotonic()
         flow = runner.run([stage for stage in STAGES if stage.name in ("collect", "admit")])
@@ -150,19 +150,21 @@ def _measured_stages(rows: int, table: Path, scratch: Path, is_masked: bool) -> 
     merged_rows = sum(record.meta["candidates"] for record in flow.records("admit"))
     if not rows == flow.rows("collect") == merged_rows:
         raise AssertionError(f"{rows} rows in, {flow.rows('collect')} candidates, {merged_rows} of them merged")
-    return _figures(rows, seconds, meter) | {"samples": flow.rows("admit"), "ray_start_s": round(ray_start_s, 2)}
+    return _figures(rows, seconds, meter.usage) | {"samples": flow.rows("admit"), "ray_start_s": round(ray_start_s, 2)}
 
 
-def _figures(rows: int, seconds: float, meter: ProcessMeter) -> Figures:
-    """Rows/s by the wall clock; CPU seconds of driver and workers, without Ray's daemons."""
-    usage = meter.usage
-    own = usage.cpu_s["driver"] + usage.cpu_s["workers"]
+def _figures(rows: int, seconds: float, usage: TreeUsage) -> Figures:
+    """Rows/s by the wall clock; CPU seconds and memory of driver and workers, without Ray's daemons."""
+    own = sum(usage.cpu_s.get(role, 0.0) for role in ("root", "workers"))
     return {
         "rows": rows,
         "seconds": round(seconds, 2),
         "rows_per_s": round(rows / seconds),
         "cpu_s_per_million": round(own * 1e6 / rows, 2),
-        **asdict(usage),
+        "cpu_s": usage.cpu_s,
+        "peak_mib": round(sum(usage.peak_mib.get(role, 0.0) for role in ("root", "workers")), 1),
+        "peak_of_one_worker_mib": usage.peak_of_one_mib.get("workers", 0.0),
+        "foreign_cpu_s": usage.foreign_cpu_s,
     }
 
 

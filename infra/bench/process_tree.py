@@ -10,6 +10,8 @@ from typing import Self
 
 EVERY_S = 0.5
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_RAY_AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
+"""Daemons of each node that name themselves as if they were tasks."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class TreeProcess:
 class TreeUsage:
     """CPU seconds and, in MiB, peaks of proportional memory (PSS), of the whole tree and of each role.
 
+    `peak_of_one_mib`: by role, the most that a single process of it ever had resident, by the kernel's own account.
     `foreign_cpu_s` is what the machine spent meanwhile on everybody else, the image server left out.
     """
 
     cpu_s: dict[str, float] = field(default_factory=dict)
     peak_mib: dict[str, float] = field(default_factory=dict)
+    peak_of_one_mib: dict[str, float] = field(default_factory=dict)
     foreign_cpu_s: float = 0.0
     server_cpu_s: float = 0.0
 
@@ -81,11 +85,12 @@ class TreeMeter:
 
     def _sample_memory(self) -> None:
         sizes: dict[str, float] = {"all": 0.0}
+        peaks, highest = self.usage.peak_mib, self.usage.peak_of_one_mib
         for process in tree_of(self._root, self._role_of):
-            size = _proportional_mib(process.pid)
+            size = _memory_mib(process.pid, "smaps_rollup", "Pss")
             sizes["all"] += size
             sizes[process.role] = sizes.get(process.role, 0.0) + size
-        peaks = self.usage.peak_mib
+            highest[process.role] = max(highest.get(process.role, 0.0), _memory_mib(process.pid, "status", "VmHWM"))
         for role, size in sizes.items():
             peaks[role] = max(peaks.get(role, 0.0), round(size, 1))
 
@@ -121,9 +126,9 @@ def tree_of(root: int, role_of: Callable[[str, bytes], str] = lambda parent, _: 
 
 def ray_role(parent_role: str, command: bytes) -> str:
     """The root drives; what Ray runs tasks in, and what these start, are workers; the rest are Ray's daemons."""
-    if parent_role == "workers" or command.startswith(b"ray::") or b"default_worker.py" in command:
-        return "workers"
-    return "daemons"
+    is_task = command.startswith(b"ray::") and not command.startswith(_RAY_AGENTS)
+    is_worker = any(argument.endswith(b"/default_worker.py") for argument in command.split(b"\0"))
+    return "workers" if parent_role == "workers" or is_task or is_worker else "daemons"
 
 
 RAY_REAPED = {"daemons": "workers"}
@@ -147,12 +152,12 @@ def _command(pid: int) -> bytes:
         return b""
 
 
-def _proportional_mib(pid: int) -> float:
+def _memory_mib(pid: int, file: str, name: str) -> float:
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
+    return next((round(int(line.split()[1]) / 1024, 1) for line in lines if line.startswith(f"{name}:")), 0.0)
 
 
 def _machine_busy_s() -> float:

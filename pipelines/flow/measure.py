@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.phash import hash_and_information
-from filters.image import fetched_measures, image_measures
+from filters.image import Pixels, fetched_measures, image_measures
 from filters.judge import judge_samples
 from filters.measures import MEASURES, code_version, measures_of
 from filters.rules import RuleEngine
@@ -113,10 +113,11 @@ def with_pixels(table: pa.Table, job: Job) -> pa.Table:
     return table
 
 
-def _measured(pixels: npt.NDArray[np.uint8], names: list[str]) -> dict[str, object]:
+def _measured(rgb: npt.NDArray[np.uint8], names: list[str]) -> dict[str, object]:
+    pixels = Pixels(rgb)
     found: dict[str, object] = dict(image_measures(pixels, [name for name in names if name != "phash"]))
     if "phash" in names:
-        found["phash"], found[INFORMATIVE] = hash_and_information(pixels)
+        found["phash"], found[INFORMATIVE] = hash_and_information(pixels.grey)
     return found
 
 

@@ -57,12 +57,12 @@ LEVELS = np.repeat(np.tile(np.arange(256, dtype=np.uint8), (4, 1))[..., None], 3
     ],
 )
 def test_pixels_measure_what_can_be_worked_out_by_hand(name: str, image: Rgb, expected: float | bool) -> None:
-    assert image_measures(image, [name]) == {name: expected}
+    assert image_measures(Pixels(image), [name]) == {name: expected}
 
 
 @pytest.mark.parametrize("image", [flat(1, 1, (3, 2, 1)), flat(1, 700, (0, 0, 0)), NOISE, NOISE[::-1, ::2], LEVELS])
 def test_every_measure_is_a_plain_finite_value_of_its_type(image: Rgb) -> None:
-    found = image_measures(image, PIXEL_MEASURES)
+    found = image_measures(Pixels(image), PIXEL_MEASURES)
     assert list(found) == PIXEL_MEASURES
     for name, value in found.items():
         assert pa.array([value], MEASURES[name].dtype).to_pylist() == [value]
@@ -73,12 +73,15 @@ def test_every_measure_is_a_plain_finite_value_of_its_type(image: Rgb) -> None:
 
 def test_blurring_lowers_sharpness() -> None:
     blurred = ((NOISE[:-1].astype(int) + NOISE[1:]) // 2).astype(np.uint8)
-    assert image_measures(blurred, ["sharpness"])["sharpness"] < image_measures(NOISE, ["sharpness"])["sharpness"]
+    assert (
+        image_measures(Pixels(blurred), ["sharpness"])["sharpness"]
+        < image_measures(Pixels(NOISE), ["sharpness"])["sharpness"]
+    )
 
 
 def test_large_images_do_not_overflow() -> None:
     image = chequered(3000, 1200)
-    found = image_measures(image, ["sharpness", "contrast"])
+    found = image_measures(Pixels(image), ["sharpness", "contrast"])
     assert found == {"sharpness": 1.0404e6, "contrast": 0.5}
 
 

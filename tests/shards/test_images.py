@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
+from shards.image_bytes import is_plain_jpeg
 from shards.image_settings import ImageSettings
 from shards.images import Decoded, Refusal, decode_stored, encode_stored, read_image, stored_copy
 
@@ -240,6 +241,25 @@ def test_stored_copy_decodes_to_the_array_that_is_measured() -> None:
     for broken in (b"", stored[:100], b"hello"):
         with pytest.raises(ValueError, match="stored copy"):
             decode_stored(broken)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "is_plain"),
+    [
+        ("RGB", {}, True),
+        ("L", {}, True),
+        ("RGB", {"progressive": True, "subsampling": "4:4:4"}, True),
+        ("RGB", {"exif": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"}, False),
+        ("RGB", {"icc_profile": bytes(200)}, False),
+        ("CMYK", {}, False),
+    ],
+)
+def test_kept_originals_decode_upright_and_to_colours(mode: str, options: dict[str, object], is_plain: bool) -> None:
+    original = saved(GRADIENT.convert(mode), "JPEG", **options)
+    assert is_plain_jpeg(original) == is_plain
+    with Image.open(io.BytesIO(original)) as image:
+        expected = ImageOps.exif_transpose(image).convert("RGB")
+    assert np.array_equal(decode_stored(original), np.asarray(expected))
 
 
 def test_scaled_decoding_stays_close_to_full_decoding() -> None:
