@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from shards.settings import Section
 
@@ -22,15 +22,14 @@ class DedupSettings(Section):
         description="Who stays of a group: most pixels in the original, sharpest stored copy, or highest clip_score.",
     )
     merge_texts: bool = Field(default=True, description="Give the texts of a group's duplicates to who stays.")
-    against: list[str] = Field(default=[], description="Other releases to match with; not available yet.")
-    evaluation: list[str] = Field(default=[], description="Evaluation sets to keep apart from; not available yet.")
-
-    @field_validator("against", "evaluation")
-    @classmethod
-    def _not_yet(cls, paths: list[str]) -> list[str]:
-        if paths:
-            raise ValueError("matching with other sets is not available yet: leave the list empty")
-        return paths
+    against: list[str] = Field(
+        default=[],
+        description="Runs, releases or hash files; `seen_in` names the first that has the same or a near image.",
+    )
+    evaluation: list[str] = Field(
+        default=[],
+        description="Image folders, releases, hash files; `eval_match` names the first with the same or a near image.",
+    )
 
     @property
     def dup_rank_stage(self) -> str:

@@ -13,7 +13,6 @@ from filters.measures import compute_function, measures_of
 Rgb = npt.NDArray[np.uint8]
 
 _SIGNIFICANT_DIGITS = 6
-_LUMA_WEIGHTS = np.array([19595, 38470, 7471], np.float32)
 _LEVELS = np.arange(256, dtype=np.int64)
 _GREY_TOLERANCE, _GREY_EXCEPTIONS = 16, 0.001
 _PLAIN_RANGE = 12
@@ -29,24 +28,17 @@ class Pixels:
         self.rgb = rgb
 
     @functools.cached_property
-    def channels(self) -> tuple[Rgb, Rgb, Rgb]:
-        red, green, blue = (np.ascontiguousarray(self.rgb[..., channel]) for channel in range(3))
-        return red, green, blue
-
-    @functools.cached_property
     def grey(self) -> npt.NDArray[np.uint8]:
-        """ITU-R BT.601 luma in whole levels, `uint8 [height, width]`.
+        """ITU-R BT.601 luma in whole levels, `uint8 [height, width]`."""
+        from filters import pixel_kernels  # the compiler takes most of a second to load
 
-        Weights and sums are whole numbers below 2**24, so float32 holds each exactly and every machine agrees.
-        """
-        weighted = self.rgb.reshape(-1, 3).astype(np.float32) @ _LUMA_WEIGHTS
-        weighted += 0x8000
-        weighted *= 2.0**-16
-        return weighted.astype(np.uint8).reshape(self.rgb.shape[:2])
+        return pixel_kernels.grey_of(self.rgb)
 
     @functools.cached_property
     def histogram(self) -> npt.NDArray[np.int64]:
-        return np.bincount(self.grey.ravel(), minlength=256)
+        from filters import pixel_kernels
+
+        return pixel_kernels.histogram_of(self.grey)
 
     @functools.cached_property
     def grey_moments(self) -> tuple[int, int]:
@@ -83,14 +75,12 @@ def bytes_per_pixel(fetched: pa.Table) -> pa.Array:
 
 def sharpness(pixels: Pixels) -> float:
     """Variance of the four-neighbour Laplacian of grey; 0.0 for an image under 3 px."""
-    grey = pixels.grey.astype(np.int16)
-    if min(grey.shape) < 3:
+    from filters import pixel_kernels
+
+    height, width = pixels.grey.shape
+    if min(height, width) < 3:
         return 0.0
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1]
-    laplacian += grey[1:-1, :-2]
-    laplacian += grey[1:-1, 2:]
-    laplacian -= grey[1:-1, 1:-1] << 2
-    return _rounded(_variance(*_moments(laplacian), laplacian.size))
+    return _rounded(_variance(*pixel_kernels.laplacian_moments(pixels.grey), (height - 2) * (width - 2)))
 
 
 def brightness(pixels: Pixels) -> float:
@@ -109,19 +99,20 @@ def entropy(pixels: Pixels) -> float:
 
 def colorfulness(pixels: Pixels) -> float:
     """Hasler and Suesstrunk 2003, equation for natural images: spread and mean of the opponent colours."""
-    red, green, blue = (channel.astype(np.int16) for channel in pixels.channels)
+    from filters import pixel_kernels
+
     # Twice the second opponent stays in whole numbers.
-    moments = _moments(red - green), _moments(red + green - (blue << 1))
-    (red_green, yellow_blue) = (total / red.size for total, _ in moments)
-    spread = (_variance(*moments[0], red.size) + _variance(*moments[1], red.size) / 4) ** 0.5
-    return _rounded(spread + 0.3 * (red_green**2 + (yellow_blue / 2) ** 2) ** 0.5)
+    total, squares, total_blue, squares_blue = pixel_kernels.opponent_moments(pixels.rgb)
+    size = pixels.grey.size
+    spread = (_variance(total, squares, size) + _variance(total_blue, squares_blue, size) / 4) ** 0.5
+    return _rounded(spread + 0.3 * ((total / size) ** 2 + (total_blue / size / 2) ** 2) ** 0.5)
 
 
 def is_grayscale(pixels: Pixels) -> bool:
     """Whether hardly a pixel has channels further apart than JPEG's colour noise."""
-    red, green, blue = pixels.channels
-    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-    return bool(np.count_nonzero(spread > _GREY_TOLERANCE) <= _GREY_EXCEPTIONS * spread.size)
+    from filters import pixel_kernels
+
+    return pixel_kernels.num_coloured(pixels.rgb, _GREY_TOLERANCE) <= _GREY_EXCEPTIONS * pixels.grey.size
 
 
 def border_share(pixels: Pixels) -> float:
@@ -141,12 +132,6 @@ def _plain_margins(ranges: npt.NDArray[np.uint8]) -> tuple[int, int]:
     if not len(busy):
         return len(ranges), 0
     return int(busy[0]), len(ranges) - 1 - int(busy[-1])
-
-
-def _moments(values: npt.NDArray[np.int16]) -> tuple[int, int]:
-    """Sum and sum of squares: whole numbers below 2**53, so float64 gives them exactly, summed in any order."""
-    wide = values.ravel().astype(np.float64)
-    return int(wide.sum()), int(wide @ wide)
 
 
 def _variance(total: int, squares: int, size: int) -> float:

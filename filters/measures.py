@@ -90,6 +90,8 @@ _TABLE = (
     _by_stage("phash", "image", "measure", pa.uint64(), "64 bits, first is highest, as imagehash.phash", "dedup.phash"),
     _by_stage("dup_group", "sample", "dedup", _STRING, "uid of the group's leader", "dedup.groups", "phash"),
     _by_stage("dup_rank", "sample", "dedup", _INT, "place by dedup.keep, from 1", "dedup.survivors", "dup_group"),
+    _by_stage("seen_in", "sample", "dedup", _STRING, "first of dedup.against with it", "dedup.hamming", "dup_group"),
+    _by_stage("eval_match", "sample", "dedup", _STRING, "first of dedup.evaluation", "dedup.hamming", "dup_group"),
     _by_stage("clip_score", "text", "score", _FLOAT, "-1.0-1.0, cosine, rounded to 1e-4", "filters.clip"),
     _by_stage("clip_pct", "sample", "select", _FLOAT, "0.0-1.0, share with a lower score", "pipelines", "clip_score"),
 )

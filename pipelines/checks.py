@@ -8,6 +8,7 @@ from crawler.sources import LAYOUTS, TableSource
 from filters.clip_weights import check_files
 from filters.measures import MEASURES, needed_measures
 from filters.rules import PlacedRule, place_rules
+from pipelines.flow.known_sets import known_set_problems
 from pipelines.flow.reuse import reuse_problems
 from pipelines.problems import Problem, raise_problems
 from pipelines.recipe import Recipe, parse_recipe
@@ -32,6 +33,8 @@ def checked_plan(mapping: Mapping[str, Any], what: str, bring_models: bool = Tru
     plan = Plan(recipe, tuple(rules), measures_needed(recipe, rules))
     problems += _sha256_problems(recipe)
     problems += reuse_problems(recipe)
+    problems += known_set_problems(recipe.dedup)
+    problems += _unknown_set_problems(recipe, plan)
     if not problems:
         problems += _model_problems(plan, bring_models)
     raise_problems(what, problems)
@@ -65,9 +68,22 @@ def measures_needed(recipe: Recipe, rules: list[PlacedRule]) -> tuple[str, ...]:
     names = {column for rule in rules for column in rule.columns} | set(recipe.measures)
     if recipe.score is not None and recipe.release.caption == "best_score":
         names.add("clip_score")
+    names |= {name for name, sets in _marks(recipe).items() if sets}
     if {"dup_rank", "dup_group"} & names:
         names |= {"dup_rank", *recipe.dedup.needed_measures}
     return tuple(needed_measures(names))
+
+
+def _marks(recipe: Recipe) -> dict[str, list[str]]:
+    """The columns that say which known set has an image, and the sets."""
+    return {"seen_in": recipe.dedup.against, "eval_match": recipe.dedup.evaluation}
+
+
+def _unknown_set_problems(recipe: Recipe, plan: Plan) -> list[Problem]:
+    """A rule over a column that no set can fill."""
+    sections = {"seen_in": "dedup.against", "eval_match": "dedup.evaluation"}
+    empty = [name for name, sets in _marks(recipe).items() if not sets and name in plan.measures]
+    return [Problem(sections[name], f"is empty, but {name} is asked for: name what to match with") for name in empty]
 
 
 def _identity_problems(mapping: Mapping[str, Any]) -> list[Problem]:

@@ -162,6 +162,19 @@ def recipes() -> None:
 
 @app.command()
 @_told_plainly
+def fingerprint(
+    folder: Annotated[Path, typer.Argument(help="A folder with images, such as an evaluation set's.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The hash file to write.")],
+) -> None:
+    """Hash the images of a folder, for `dedup.evaluation` and `dedup.against`."""
+    from pipelines.fingerprints import write_hash_file
+
+    for line in write_hash_file(folder, output):
+        typer.echo(line, err=True)
+
+
+@app.command()
+@_told_plainly
 def demo(
     out: Annotated[str, typer.Option(help="The demo run's folder.")] = "demo-run",
     workers: Annotated[int | None, typer.Option(min=1, help="Parts at once; default: the CPUs there are.")] = None,

@@ -3,7 +3,20 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pipelines.flow import admit, collect, crawl, dedup, fetch, lanes, measure, release, score, selection
+from pipelines.flow import (
+    admit,
+    collect,
+    crawl,
+    dedup,
+    duplicates,
+    fetch,
+    known_sets,
+    lanes,
+    measure,
+    release,
+    score,
+    selection,
+)
 from pipelines.tasks import Batch, Flow, Work
 
 
@@ -41,7 +54,13 @@ WORK: Mapping[str, Work] = {
     "fetch-lanes": lanes.deal_lanes,
     "fetch": fetch.fetch,
     "measure": measure.measure,
-    "dedup-groups": dedup.find_groups,
+    "dedup-shuffle": duplicates.shuffle,
+    "dedup-distinct": duplicates.distinct,
+    "dedup-near": duplicates.near,
+    "dedup-known": known_sets.read_set,
+    "dedup-match": known_sets.match,
+    "dedup-leaders": duplicates.leaders,
+    "dedup-groups": duplicates.groups,
     "dedup-stand": dedup.stand,
     "dedup-rank": dedup.settle,
     "dedup": dedup.finish,

@@ -7,8 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from dedup import hamming
 from dedup.settings import DedupSettings
 from filters.rules import place_rules
+from pipelines.flow import cells, duplicates
 from pipelines.flow.dedup import judge_with_ranks
 from shards.catalog import committed_files
 from shards.tables import read_rows
@@ -95,3 +97,21 @@ def test_words_stay_where_they_are_if_the_recipe_says_so(tmp_path: Path, finishe
     (fallen,) = (row for row in rows if row["drop_reason"] == "near_duplicate")
     (stayed,) = (row for row in rows if row["uid"] == fallen["dup_of"])
     assert len(stayed["texts"]) == 1
+
+
+def groups_in(run: Path) -> dict[str, tuple[str | None, int | None, str | None]]:
+    rows = [row for path in committed_files(run, "dedup", "rows") for row in read_rows(path).to_pylist()]
+    return {row["uid"]: (row["dup_group"], row["dup_rank"], row["dup_of"]) for row in rows}
+
+
+def test_ranges_and_tables_change_no_group(
+    tmp_path: Path, finished: FinishedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates, "buckets_for", lambda rows: 3)
+    monkeypatch.setattr(cells, "_PART_HASHES", 2)
+    monkeypatch.setattr(hamming, "_FEW_PAIRS", 0)
+    run = finished.copy(tmp_path, "measure")
+    run_inline(finished.recipe, run)
+    assert len(list(committed_files(run, "dedup-near", "rows"))) > 1
+    assert len(list(committed_files(run, "dedup-groups", "rows"))) == 3
+    assert groups_in(run) == groups_in(finished.folder)
