@@ -202,35 +202,19 @@ def _in_table(
     fine_bits, coarse_bits = key[:_FINE_BITS], key[_FINE_BITS:]
     coarse, fine = _pieces(coarse_bits), _pieces(fine_bits)
     rules = (*outer, _Rule(plan, table))
-    masks, chosen, agreeing = _rule_arrays(rules, len(words))
     sides = [words] if others is None else [words, others]
-    ordered = [kernels.by_cell(side, coarse, 2 ** len(coarse_bits)) for side in sides]
-    (left, left_starts), (right, right_starts) = ordered[0], ordered[-1]
+    cells = [kernels.by_cell(side, coarse, 2 ** len(coarse_bits)) for side in sides]
+    told = kernels.Rules(plan.distance, *_rule_arrays(rules, len(words)))
     at, hot_work = 0, _HOT_WORK if key else 2**62
-    while at < len(left_starts) - 1:
+    while at < 2 ** len(coarse_bits):
         at, found, hot = kernels.near_in_cells(
-            left,
-            left_starts,
-            right,
-            right_starts,
-            others is None,
-            at,
-            fine,
-            2 ** len(fine_bits),
-            masks,
-            chosen,
-            agreeing,
-            plan.distance,
-            hot_work,
-            _ENOUGH_PAIRS,
+            cells[0], cells[-1], others is None, at, fine, 2 ** len(fine_bits), told, hot_work, _ENOUGH_PAIRS
         )
         yield found
         for big, small in hot.tolist():
-            cells = [
-                kernels.in_cells(np.ascontiguousarray(side[:, starts[big] : starts[big + 1]]), fine, small, small + 1)
-                for side, starts in ordered
-            ]
-            yield from _in_hot_cell(cells[0], None if others is None else cells[1], rules)
+            inside = [np.ascontiguousarray(side.words[:, side.starts[big] : side.starts[big + 1]]) for side in cells]
+            crowded = [kernels.in_cells(side, fine, small, small + 1) for side in inside]
+            yield from _in_hot_cell(crowded[0], None if others is None else crowded[1], rules)
 
 
 def _in_hot_cell(words: "Words", others: "Words | None", rules: tuple[_Rule, ...]) -> Iterator["Words"]:

@@ -5,7 +5,7 @@ that is `dedup.hamming`'s.
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,26 @@ from shards.compiled import compiled
 
 Words = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
+
+
+class Cells(NamedTuple):
+    """Hashes ordered by cell, and where each cell starts: uint64 [words, n], int64 [cells + 1]."""
+
+    words: Words
+    starts: Ints
+
+
+class Rules(NamedTuple):
+    """What makes a pair near, and told here. One rule for each level of tables within cells.
+
+    `masks` [levels, blocks, words] are the blocks' bits, `chosen` (bits of block numbers) the table's, of which there
+    are `agreeing`.
+    """
+
+    distance: int
+    masks: Words
+    chosen: Ints
+    agreeing: Ints
 
 
 @intrinsic
@@ -58,8 +78,8 @@ def in_cells(words: Words, pieces: Ints, first: int, end: int) -> Words:
 
 
 @compiled
-def by_cell(words: Words, pieces: Ints, num_cells: int) -> tuple[Words, Ints]:
-    """The hashes ordered by cell, and where each cell starts: int64 [num_cells + 1]."""
+def by_cell(words: Words, pieces: Ints, num_cells: int) -> Cells:
+    """The hashes ordered by the cells that `pieces` tell apart."""
     num = words.shape[1]
     cells = np.empty(num, np.uint32)
     starts = np.zeros(num_cells + 1, np.int64)
@@ -76,7 +96,7 @@ def by_cell(words: Words, pieces: Ints, num_cells: int) -> tuple[Words, Ints]:
         places[cells[row]] += 1
         for word in range(words.shape[0]):
             ordered[word, place] = words[word, row]
-    return ordered, starts
+    return Cells(ordered, starts)
 
 
 @compiled
@@ -97,40 +117,27 @@ def _has_near(words: Words, hash_: Words, first: int, end: int, distance: int) -
 
 
 @compiled
-def _is_first_table(difference: Words, masks: Words, chosen: Ints, agreeing: Ints) -> bool:
-    """Whether this is the first table in which the pair meets, so that it is told once. One rule for each level.
-
-    `masks` [levels, blocks, words] are the blocks' bits, `chosen` (bits of block numbers) the table's, of which there
-    are `agreeing`.
-    """
-    for level in range(masks.shape[0]):
+def _is_first_table(difference: Words, rules: Rules) -> bool:
+    """Whether this is the first table in which the pair meets, so that it is told once."""
+    for level in range(rules.masks.shape[0]):
         seen, num = 0, 0
-        for block in range(masks.shape[1]):
-            if num == agreeing[level]:
+        for block in range(rules.masks.shape[1]):
+            if num == rules.agreeing[level]:
                 break
             agrees = True
-            for word in range(masks.shape[2]):
-                agrees = agrees and difference[word] & masks[level, block, word] == 0
+            for word in range(rules.masks.shape[2]):
+                agrees = agrees and difference[word] & rules.masks[level, block, word] == 0
             if agrees:
                 seen |= 1 << block
                 num += 1
-        if seen != chosen[level]:
+        if seen != rules.chosen[level]:
             return False
     return True
 
 
 @compiled
 def _add_near(
-    found: Words,
-    num_found: int,
-    hash_: Words,
-    others: Words,
-    first: int,
-    end: int,
-    masks: Words,
-    chosen: Ints,
-    agreeing: Ints,
-    distance: int,
+    found: Words, num_found: int, hash_: Words, others: Words, first: int, end: int, rules: Rules
 ) -> tuple[Words, int]:
     """Adds the pairs of `hash_` with the hashes `first` to `end` - 1 that are near and meet here first."""
     difference = np.empty_like(hash_)
@@ -139,7 +146,7 @@ def _add_near(
         for word in range(len(hash_)):
             difference[word] = others[word, other] ^ hash_[word]
             bits += _num_ones(difference[word])
-        if bits > distance or not _is_first_table(difference, masks, chosen, agreeing):
+        if bits > rules.distance or not _is_first_table(difference, rules):
             continue
         if num_found == len(found):
             found = np.concatenate((found, np.empty_like(found)))
@@ -151,53 +158,56 @@ def _add_near(
 
 
 @compiled
+def _add_near_in_cell(
+    found: Words, num_found: int, ours: Cells, theirs: Cells, cell: int, is_self: bool, rules: Rules
+) -> tuple[Words, int]:
+    """Adds the near pairs of one cell: of its hashes with each other, or of ours with theirs."""
+    hash_ = np.empty(ours.words.shape[0], np.uint64)
+    begin, end = theirs.starts[cell], theirs.starts[cell + 1]
+    for row in range(ours.starts[cell], ours.starts[cell + 1]):
+        for word in range(len(hash_)):
+            hash_[word] = ours.words[word, row]
+        if is_self:
+            begin = row + 1
+        if _has_near(theirs.words, hash_, begin, end, rules.distance):
+            found, num_found = _add_near(found, num_found, hash_, theirs.words, begin, end, rules)
+    return found, num_found
+
+
+@compiled
 def near_in_cells(
-    left: Words,
-    left_starts: Ints,
-    right: Words,
-    right_starts: Ints,
+    left: Cells,
+    right: Cells,
     is_self: bool,
     first: int,
     pieces: Ints,
-    num_cells: int,
-    masks: Words,
-    chosen: Ints,
-    agreeing: Ints,
-    distance: int,
+    num_fine: int,
+    rules: Rules,
     hot_work: int,
     enough: int,
 ) -> tuple[int, Words, Ints]:
-    """Near pairs inside the coarse cells from `first` on, each cut into `num_cells` fine ones by `pieces` before.
+    """Near pairs inside the coarse cells from `first` on, each cut into `num_fine` fine ones by `pieces` before.
 
     Stops behind the coarse cell with which there are `enough` pairs. Returns where to go on, the pairs
     (`uint64 [n, 2, words]`), and the fine cells with more than `hot_work` comparisons, left undone:
     `int64 [m, 2]` of coarse and fine numbers.
     """
-    found, num_found = np.empty((1024, 2, left.shape[0]), np.uint64), 0
+    found, num_found = np.empty((1024, 2, left.words.shape[0]), np.uint64), 0
     hot, num_hot = np.empty((16, 2), np.int64), 0
-    hash_ = np.empty(left.shape[0], np.uint64)
     coarse = first
-    while coarse < len(left_starts) - 1 and num_found < enough:
-        ours, starts = by_cell(left[:, left_starts[coarse] : left_starts[coarse + 1]], pieces, num_cells)
-        theirs, their_starts = ours, starts
+    while coarse < len(left.starts) - 1 and num_found < enough:
+        ours = by_cell(left.words[:, left.starts[coarse] : left.starts[coarse + 1]], pieces, num_fine)
+        theirs = ours
         if not is_self:
-            theirs, their_starts = by_cell(right[:, right_starts[coarse] : right_starts[coarse + 1]], pieces, num_cells)
-        for fine in range(num_cells):
-            begin, end = their_starts[fine], their_starts[fine + 1]
-            if (starts[fine + 1] - starts[fine]) * (end - begin) > hot_work:
-                if num_hot == len(hot):
-                    hot = np.concatenate((hot, np.empty_like(hot)))
-                hot[num_hot, 0], hot[num_hot, 1] = coarse, fine
-                num_hot += 1
+            theirs = by_cell(right.words[:, right.starts[coarse] : right.starts[coarse + 1]], pieces, num_fine)
+        for fine in range(num_fine):
+            work = (ours.starts[fine + 1] - ours.starts[fine]) * (theirs.starts[fine + 1] - theirs.starts[fine])
+            if work <= hot_work:
+                found, num_found = _add_near_in_cell(found, num_found, ours, theirs, fine, is_self, rules)
                 continue
-            for row in range(starts[fine], starts[fine + 1]):
-                for word in range(len(hash_)):
-                    hash_[word] = ours[word, row]
-                if is_self:
-                    begin = row + 1
-                if _has_near(theirs, hash_, begin, end, distance):
-                    found, num_found = _add_near(
-                        found, num_found, hash_, theirs, begin, end, masks, chosen, agreeing, distance
-                    )
+            if num_hot == len(hot):
+                hot = np.concatenate((hot, np.empty_like(hot)))
+            hot[num_hot, 0], hot[num_hot, 1] = coarse, fine
+            num_hot += 1
         coarse += 1
     return coarse, found[:num_found], hot[:num_hot]

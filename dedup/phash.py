@@ -33,8 +33,15 @@ def hash_and_information(pixels: Pixels) -> tuple[int, bool]:
 
 
 def _bits(low: npt.NDArray[np.float64]) -> int:
-    above = low > np.median(low)
+    above = low > _median(low)
     return int.from_bytes(np.packbits(above.ravel()).tobytes(), "big")
+
+
+def _median(low: npt.NDArray[np.float64]) -> np.float64:
+    """As numpy's own, at a tenth of its cost for so few."""
+    ordered = np.sort(low, axis=None)
+    middle = len(ordered) // 2
+    return np.float64((ordered[middle - 1] + ordered[middle]) / 2)
 
 
 def _has_structure(low: npt.NDArray[np.float64]) -> bool:
@@ -58,14 +65,25 @@ def _grey(pixels: Pixels) -> Pixels:
 
 
 def _small(grey: Pixels) -> Pixels:
-    """Lanczos to 32 x 32, as Pillow does it at four times the cost."""
+    """Lanczos to 32 x 32, to the bit as Pillow 13 does it, whichever Pillow is here.
+
+    It narrows first, unless the height shrinks by twice as many pixels as the width: earlier versions always did, and
+    so have another bit in some tall images.
+    """
+    height, width = grey.shape
+    if height - _SMALL_PX > 2 * max(0, width - _SMALL_PX):
+        return _narrowed(_lowered(grey))
+    return _lowered(_narrowed(grey))
+
+
+def _lowered(grey: Pixels) -> Pixels:
     from dedup import phash_kernels  # the compiler takes most of a second to load
 
-    if grey.shape[1] != _SMALL_PX:
-        grey = phash_kernels.along_rows(grey, *_weights(grey.shape[1]))
-    if grey.shape[0] != _SMALL_PX:
-        grey = phash_kernels.along_columns(grey, *_weights(grey.shape[0]))
-    return grey
+    return grey if len(grey) == _SMALL_PX else phash_kernels.along_columns(grey, *_weights(len(grey)))
+
+
+def _narrowed(grey: Pixels) -> Pixels:
+    return np.ascontiguousarray(_lowered(np.ascontiguousarray(grey.T)).T)
 
 
 @lru_cache(maxsize=1024)

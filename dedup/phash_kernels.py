@@ -1,7 +1,7 @@
 """Pillow's Lanczos for grey bytes, to the bit, in loops that the compiler turns into vector code.
 
-Weights are fixed-point numbers of 22 bits, sums are rounded to bytes after each direction, rows come first: what
-Pillow's Resample.c does, and what imagehash's phash therefore rests on.
+Weights are fixed-point numbers of 22 bits, and sums are rounded to bytes after each direction: what Pillow's
+Resample.c does, and what imagehash's phash therefore rests on.
 """
 
 import math
@@ -52,30 +52,18 @@ def lanczos_weights(num_in: int, num_out: int) -> tuple[Ints, Ints]:
 
 
 @compiled
-def along_rows(grey: Bytes, firsts: Ints, weights: Ints) -> Bytes:
-    """Each row resampled: uint8 [height, len(firsts)]."""
-    resampled = np.empty((grey.shape[0], len(firsts)), np.uint8)
-    for row in range(grey.shape[0]):
-        for place in range(len(firsts)):
-            first, total = firsts[place], _HALF
-            for tap in range(min(weights.shape[1], grey.shape[1] - first)):
-                total += np.int32(grey[row, first + tap]) * weights[place, tap]
-            resampled[row, place] = min(255, max(0, total >> _BITS))
-    return resampled
-
-
-@compiled
 def along_columns(grey: Bytes, firsts: Ints, weights: Ints) -> Bytes:
-    """Each column resampled: uint8 [len(firsts), width]."""
-    resampled = np.empty((len(firsts), grey.shape[1]), np.uint8)
-    totals = np.empty(grey.shape[1], np.int64)
+    """Each column resampled: uint8 [len(firsts), width]. Many columns are worked on at a time."""
+    height, width = grey.shape
+    resampled = np.empty((len(firsts), width), np.uint8)
+    totals = np.empty(width, np.int32)  # below 2**31: weights add up to 2**22, and lobes to a fifth of it
     for place in range(len(firsts)):
-        first = firsts[place]
         totals[:] = _HALF
-        for tap in range(min(weights.shape[1], grey.shape[0] - first)):
-            weight = weights[place, tap]
-            for column in range(grey.shape[1]):
-                totals[column] += np.int32(grey[first + tap, column]) * weight
-        for column in range(grey.shape[1]):
-            resampled[place, column] = min(255, max(0, totals[column] >> _BITS))
+        for tap in range(min(weights.shape[1], height - firsts[place])):
+            line, weight = grey[firsts[place] + tap], weights[place, tap]
+            if weight != 0:
+                for column in range(width):
+                    totals[column] += np.int32(np.int32(line[column]) * weight)
+        for column in range(width):
+            resampled[place, column] = min(np.int32(255), max(np.int32(0), totals[column] >> np.int32(_BITS)))
     return resampled

@@ -28,17 +28,24 @@ class Pixels:
         self.rgb = rgb
 
     @functools.cached_property
-    def grey(self) -> npt.NDArray[np.uint8]:
-        """ITU-R BT.601 luma in whole levels, `uint8 [height, width]`."""
+    def planes(self) -> npt.NDArray[np.uint8]:
+        """Red, green and blue apart: `uint8 [3, height x width]`."""
         from filters import pixel_kernels  # the compiler takes most of a second to load
 
-        return pixel_kernels.grey_of(self.rgb)
+        return pixel_kernels.planes_of(self.rgb)
+
+    @functools.cached_property
+    def grey(self) -> npt.NDArray[np.uint8]:
+        """ITU-R BT.601 luma in whole levels, `uint8 [height, width]`."""
+        from filters import pixel_kernels
+
+        return pixel_kernels.grey_of(self.planes).reshape(self.rgb.shape[:2])
 
     @functools.cached_property
     def histogram(self) -> npt.NDArray[np.int64]:
         from filters import pixel_kernels
 
-        return pixel_kernels.histogram_of(self.grey)
+        return pixel_kernels.histogram_of(self.grey.ravel())
 
     @functools.cached_property
     def grey_moments(self) -> tuple[int, int]:
@@ -102,7 +109,7 @@ def colorfulness(pixels: Pixels) -> float:
     from filters import pixel_kernels
 
     # Twice the second opponent stays in whole numbers.
-    total, squares, total_blue, squares_blue = pixel_kernels.opponent_moments(pixels.rgb)
+    total, squares, total_blue, squares_blue = pixel_kernels.opponent_moments(pixels.planes)
     size = pixels.grey.size
     spread = (_variance(total, squares, size) + _variance(total_blue, squares_blue, size) / 4) ** 0.5
     return _rounded(spread + 0.3 * ((total / size) ** 2 + (total_blue / size / 2) ** 2) ** 0.5)
@@ -112,7 +119,7 @@ def is_grayscale(pixels: Pixels) -> bool:
     """Whether hardly a pixel has channels further apart than JPEG's colour noise."""
     from filters import pixel_kernels
 
-    return pixel_kernels.num_coloured(pixels.rgb, _GREY_TOLERANCE) <= _GREY_EXCEPTIONS * pixels.grey.size
+    return pixel_kernels.num_coloured(pixels.planes, _GREY_TOLERANCE) <= _GREY_EXCEPTIONS * pixels.grey.size
 
 
 def border_share(pixels: Pixels) -> float:

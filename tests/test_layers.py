@@ -33,6 +33,7 @@ HOMES = {
     "aiohttp": ("crawler/*.py",),
     "rjieba": ("filters/names.py",),
     "opencc": ("filters/zh.py",),
+    "numba": ("shards/compiled.py", "dedup/hamming_kernels.py"),  # the second for the processor's count of ones
     "PIL": (
         "shards/images.py",
         "shards/image_*.py",

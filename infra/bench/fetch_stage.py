@@ -40,7 +40,7 @@ def run_stages(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     started = time.monotonic()
     plan = checked_plan(job["recipe"], "bench")
     pool = RayPool(workers=job["workers"])
-    warm_up(pool, job["workers"])
+    warm_up(pool, job["workers"], job["last_stage"])
     names = [stage.name for stage in STAGES]
     stages = STAGES[: names.index(job["last_stage"]) + 1]
     clock = StageClock(job["last_stage"], TreeMeter(os.getpid(), job["server"], ray_role, RAY_REAPED))
@@ -66,17 +66,20 @@ def run_stages(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def warm_up(pool: RayPool, workers: int) -> None:
+def warm_up(pool: RayPool, workers: int, last_stage: str) -> None:
     """Starts each worker and imports what it needs: start-up, as the peer's processes have it before their clock."""
-    handles = [pool.start(_import_work) for _ in range(workers)]
+    handles = [pool.start(_import_work, last_stage) for _ in range(workers)]
     while handles:
         for handle in pool.wait(handles, 1.0):
             pool.result(handle)
             handles.remove(handle)
 
 
-def _import_work() -> None:
-    for name in ("pipelines.stages", "crawler.download", "crawler.part_downloads", "aiohttp"):
+def _import_work(last_stage: str) -> None:
+    names = ["pipelines.stages", "crawler.download", "crawler.part_downloads", "aiohttp"]
+    if last_stage == "measure":
+        names += ["filters.pixel_kernels", "dedup.phash_kernels", "scipy.fftpack"]
+    for name in names:
         import_module(name)
     time.sleep(1)  # so that one worker does not take both calls
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import imagehash
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from dedup.phash import Pixels, hash_and_information, is_informative, phash64
+from dedup.phash import Pixels, _small, hash_and_information, is_informative, phash64
 
 STAMPS = Path(__file__).parents[2].parent / "shared" / "data" / "pairs" / "tuxpaint-stamps"
 RANDOM = np.random.default_rng(11)
@@ -34,6 +36,15 @@ def test_hash_is_bit_for_bit_that_of_imagehash(size: tuple[int, int]) -> None:
     image = photo_like(*size)
     assert phash64(image) == int(str(imagehash.phash(Image.fromarray(image))), 16)
     assert 0 <= phash64(image) < 2**64
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(0, 2**32 - 1))
+def test_shrinking_is_to_the_bit_what_pillow_does(height: int, width: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    grey = random.choice(np.array([0, 1, 127, 254, 255], np.uint8), (height, width))
+    expected = Image.fromarray(grey).resize((32, 32), Image.Resampling.LANCZOS)
+    assert np.array_equal(_small(grey), np.asarray(expected))
 
 
 def test_hash_of_real_pictures_is_that_of_imagehash() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from filters import pixel_kernels
 from filters.image import Pixels, Rgb, fetched_measures, image_measures
 from filters.measures import MEASURES, measures_of
 
@@ -117,3 +118,24 @@ def test_originals_of_no_rows() -> None:
     kinds = [("original_width", pa.int32()), ("original_height", pa.int32()), ("bytes", pa.int64())]
     found = fetched_measures(pa.schema(kinds).empty_table(), ["aspect", "min_side"])
     assert [len(column) for column in found.values()] == [0, 0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 9), (3, 3), (60, 80), (257, 31)])
+def test_compiled_loops_give_what_numpy_gives(shape: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(shape[0]).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    rgb[0, 0] = (255, 255, 255)
+    red, green, blue = (rgb[..., channel].astype(np.int64) for channel in range(3))
+    grey = (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16
+    opponents = red - green, red + green - 2 * blue
+    spread = rgb.max(axis=2).astype(int) - rgb.min(axis=2)
+    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
+    for image in (rgb, np.asfortranarray(rgb), rgb[::-1][::-1]):
+        planes = pixel_kernels.planes_of(image)
+        assert np.array_equal(planes.reshape(3, *shape), rgb.transpose(2, 0, 1))
+        assert np.array_equal(pixel_kernels.grey_of(planes), grey.ravel())
+        moments = [int(f) for values in opponents for f in (values.sum(), (values * values).sum())]
+        assert list(pixel_kernels.opponent_moments(planes)) == moments
+        assert pixel_kernels.num_coloured(planes, 16) == (spread > 16).sum()
+    as_bytes = grey.astype(np.uint8)
+    assert np.array_equal(pixel_kernels.histogram_of(as_bytes.ravel()), np.bincount(grey.ravel(), minlength=256))
+    assert pixel_kernels.laplacian_moments(as_bytes) == (around.sum(), (around * around).sum())
