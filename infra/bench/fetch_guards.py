@@ -27,7 +27,7 @@ from image_corpus import CorpusImage, make_corpus, read_corpus
 from image_server import ImageServer, serve_images
 from machine import machine
 
-import crawler.part_downloads
+import crawler.image_fetch
 from crawler.download import download_images
 from crawler.guard import AddressGuard, AddressInfo
 from crawler.permission import Permission
@@ -149,7 +149,7 @@ def without(names: tuple[str, ...]) -> Iterator[None]:
             mock.patch.object(Permission, "refusal", _allowed),
             mock.patch.object(Permission, "said", _nothing_said),
         ],
-        "opt_outs": [mock.patch.object(crawler.part_downloads, "opt_out_of_headers", _nothing)],
+        "opt_outs": [mock.patch.object(crawler.image_fetch, "opt_out_of_headers", _nothing)],
         "politeness": [
             mock.patch.object(Politeness, "turn", _turn_at_once),
             mock.patch.object(Politeness, "note_answer", _nothing),
