@@ -159,10 +159,9 @@ def _add_near(
 
 @compiled
 def _add_near_in_cell(
-    found: Words, num_found: int, ours: Cells, theirs: Cells, cell: int, is_self: bool, rules: Rules
+    found: Words, num_found: int, ours: Cells, theirs: Cells, cell: int, is_self: bool, rules: Rules, hash_: Words
 ) -> tuple[Words, int]:
-    """Adds the near pairs of one cell: of its hashes with each other, or of ours with theirs."""
-    hash_ = np.empty(ours.words.shape[0], np.uint64)
+    """Adds the near pairs of one cell: of its hashes with each other, or of ours with theirs. `hash_` is scratch."""
     begin, end = theirs.starts[cell], theirs.starts[cell + 1]
     for row in range(ours.starts[cell], ours.starts[cell + 1]):
         for word in range(len(hash_)):
@@ -194,6 +193,7 @@ def near_in_cells(
     """
     found, num_found = np.empty((1024, 2, left.words.shape[0]), np.uint64), 0
     hot, num_hot = np.empty((16, 2), np.int64), 0
+    hash_ = np.empty(left.words.shape[0], np.uint64)
     coarse = first
     while coarse < len(left.starts) - 1 and num_found < enough:
         ours = by_cell(left.words[:, left.starts[coarse] : left.starts[coarse + 1]], pieces, num_fine)
@@ -203,7 +203,8 @@ def near_in_cells(
         for fine in range(num_fine):
             work = (ours.starts[fine + 1] - ours.starts[fine]) * (theirs.starts[fine + 1] - theirs.starts[fine])
             if work <= hot_work:
-                found, num_found = _add_near_in_cell(found, num_found, ours, theirs, fine, is_self, rules)
+                if work > int(is_self):  # a hash alone in its cell has nobody to be near
+                    found, num_found = _add_near_in_cell(found, num_found, ours, theirs, fine, is_self, rules, hash_)
                 continue
             if num_hot == len(hot):
                 hot = np.concatenate((hot, np.empty_like(hot)))
