@@ -26,20 +26,17 @@ Ints = npt.NDArray[np.int64]
 
 _WORD_BITS = 64
 _MAX_AGREEING = 5
-_ROW_S, _PAIR_S = 2.0e-8, 2.0e-10
+_ROW_S, _PAIR_S = 4.0e-8, 4.0e-10
 """What a table costs for each hash, and for each comparison: infra/bench/near_pairs.py measures both."""
 
 _FEW_PAIRS = 2**24
 """Pairs that are all compared, without a compiler: 4,096 hashes with themselves, some 50 ms."""
 
-_CELL_ROWS = 4
-"""Hashes that a cell shall hold in the mean, where its table has bits enough."""
+_MAX_KEY_BITS = 32
+"""Bits of a wide hash that tell cells apart, at most: a key and a row's number fit in 64 bits."""
 
-_FINE_BITS = 11
-"""Cells are cut in two steps, so that the second works in the processor's cache."""
-
-_HOT_WORK = 2**32
-"""Comparisons in one cell from which on its hashes are joined by their other bits instead: a second's work."""
+_HOT_WORK = 2**30
+"""Comparisons in one cell from which on its hashes are joined by their other bits instead: a tenth of a second."""
 
 _ENOUGH_PAIRS = 2**22
 """Pairs that are handed out at a time: 64 MiB of 64-bit hashes."""
@@ -68,10 +65,8 @@ class Join:
         return len(self.tables) * (self.num + (self.num_other or 0)) * _ROW_S + compared * _PAIR_S
 
     def key(self, table: tuple[int, ...]) -> list[int]:
-        """The bits that tell a table's cells apart: of its blocks, no more than its hashes can fill."""
-        rows = max(self.num, self.num_other or 0)
-        most = max(0, math.ceil(math.log2(max(1, rows) / _CELL_ROWS)))
-        return [bit for block in table for bit in self.blocks[block]][:most]
+        """The bits that tell a table's cells apart, the first of them the highest of a cell's number."""
+        return [bit for block in table for bit in reversed(self.blocks[block])][:_MAX_KEY_BITS]
 
 
 @dataclass(frozen=True)
@@ -94,8 +89,7 @@ def near_pairs(hashes: Hashes, distance: int, threads: int = 1) -> tuple[Ints, I
     if words.shape[1] < 2 or distance == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     found = _all_tables(words, None, distance, threads)
-    places = _Places(words)
-    one, other = places.of(found[:, 0]), places.of(found[:, 1])
+    one, other = _places(found[:, 0], words), _places(found[:, 1], words)
     return _in_order(np.minimum(one, other), np.maximum(one, other))
 
 
@@ -108,7 +102,7 @@ def near_matches(hashes: Hashes, others: Hashes, distance: int, threads: int = 1
     if not words.shape[1] or not their_words.shape[1]:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     found = _all_tables(words, their_words, distance, threads)
-    return _in_order(_Places(words).of(found[:, 0]), _Places(their_words).of(found[:, 1]))
+    return _in_order(_places(found[:, 0], words), _places(found[:, 1], their_words))
 
 
 def in_part(plan: Join, table: int, words: "Words", part: tuple[int, int]) -> "Words":
@@ -118,8 +112,10 @@ def in_part(plan: Join, table: int, words: "Words", part: tuple[int, int]) -> "W
     from dedup import hamming_kernels as kernels
 
     key = plan.key(plan.tables[table])
-    first, end = (2 ** len(key) * number // part[1] for number in (part[0], part[0] + 1))
-    return kernels.in_cells(words, _pieces(key), first, end)
+    edges = [2 ** len(key) * number // part[1] for number in (part[0], part[0] + 1)]
+    if edges[0] == edges[1]:
+        return words[:, :0]
+    return kernels.in_cells(words, _pieces(key, len(key)), np.uint64(edges[0]), np.uint64(edges[1] - 1))
 
 
 def pairs_in_table(plan: Join, table: int, words: "Words", others: "Words | None" = None) -> Iterator["Words"]:
@@ -198,44 +194,130 @@ def _in_table(
 ) -> Iterator["Words"]:
     from dedup import hamming_kernels as kernels
 
-    key = plan.key(table)
-    fine_bits, coarse_bits = key[:_FINE_BITS], key[_FINE_BITS:]
-    coarse, fine = _pieces(coarse_bits), _pieces(fine_bits)
     rules = (*outer, _Rule(plan, table))
-    sides = [words] if others is None else [words, others]
-    cells = [kernels.by_cell(side, coarse, 2 ** len(coarse_bits)) for side in sides]
-    told = kernels.Rules(plan.distance, *_rule_arrays(rules, len(words)))
-    at, hot_work = 0, _HOT_WORK if key else 2**62
-    while at < 2 ** len(coarse_bits):
-        at, found, hot = kernels.near_in_cells(
-            cells[0], cells[-1], others is None, at, fine, 2 ** len(fine_bits), told, hot_work, _ENOUGH_PAIRS
+    told = kernels.Rules(*_rule_arrays(rules, len(words)))
+    key = plan.key(table)
+    ours = _ordered(words, key)
+    pairs = (
+        _near_in(ours, plan.distance) if others is None else _near_between(ours, _ordered(others, key), plan.distance)
+    )
+    for found in pairs:
+        if isinstance(found, _HotCell):
+            yield from _in_hot_cell(found, rules)
+        else:
+            yield kernels.told_here(ours.restored(found), told)
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    """Hashes in the order of a table's key: `words` uint64 [words, n], `keys` [n] with the key in its highest bits.
+
+    A hash of one word is its own key: its bits are moved about by `pieces`, and moved back when it is told.
+    """
+
+    words: "Words"
+    keys: "Words"
+    mask: np.uint64
+    pieces: "Words | None"
+
+    def restored(self, pairs: "Words") -> "Words":
+        """Pairs (uint64 [m, 2, words]) with their bits in their places."""
+        from dedup import hamming_kernels as kernels
+
+        return pairs if self.pieces is None else kernels.put_back(pairs.ravel(), self.pieces).reshape(pairs.shape)
+
+    def between(self, first: int, end: int) -> "Words":
+        """The hashes of some rows, with their bits in their places."""
+        rows = np.ascontiguousarray(self.words[:, first:end])
+        return self.restored(rows.T[:, None, :])[:, 0].T.copy()
+
+
+def _ordered(words: "Words", key: Sequence[int]) -> _Ordered:
+    from dedup import hamming_kernels as kernels
+
+    mask = np.uint64((2 ** len(key) - 1) << (_WORD_BITS - len(key)))
+    if len(words) == 1:
+        chosen = set(key)
+        pieces = _pieces([*key, *(bit for bit in range(_WORD_BITS - 1, -1, -1) if bit not in chosen)], _WORD_BITS)
+        moved = kernels.picked(words, pieces)
+        moved.sort()
+        return _Ordered(moved[None], moved, mask, pieces)
+    keys = kernels.picked(words, _pieces(key, _WORD_BITS)) | np.arange(words.shape[1], dtype=np.uint64)
+    keys.sort()
+    rows = (keys & ~mask).astype(np.int64)
+    return _Ordered(np.ascontiguousarray(words[:, rows]), keys, mask, None)
+
+
+@dataclass(frozen=True)
+class _HotCell:
+    """Hashes of one cell, too many to be compared all with all."""
+
+    words: "Words"
+    others: "Words | None"
+
+
+def _near_in(ours: _Ordered, distance: int) -> "Iterator[Words | _HotCell]":
+    from dedup import hamming_kernels as kernels
+
+    edge = 0
+    for first, end in [*_hot_runs(ours), (len(ours.keys), len(ours.keys))]:
+        while edge < first:
+            edge, found = kernels.near_in_cells(ours.words, ours.keys, ours.mask, edge, first, distance, _ENOUGH_PAIRS)
+            yield found
+        if end > first:
+            yield _HotCell(ours.between(first, end), None)
+        edge = end
+
+
+def _hot_runs(ours: _Ordered) -> list[tuple[int, int]]:
+    """First row and end of each cell with more than `_HOT_WORK` comparisons."""
+    most = math.isqrt(2 * _HOT_WORK)
+    if not ours.mask or len(ours.keys) <= most:
+        return []
+    cells = ours.keys[:: max(1, most // 2)] & ours.mask
+    found = []
+    for cell in np.unique(cells[1:][cells[1:] == cells[:-1]]):
+        first = int(np.searchsorted(ours.keys, cell))
+        end = int(np.searchsorted(ours.keys, cell | ~ours.mask, side="right"))
+        if end - first > most:
+            found.append((first, end))
+    return found
+
+
+def _near_between(ours: _Ordered, theirs: _Ordered, distance: int) -> "Iterator[Words | _HotCell]":
+    from dedup import hamming_kernels as kernels
+
+    at, other, hot_work = 0, 0, _HOT_WORK if ours.mask else 2**62
+    while at < len(ours.keys) and other < len(theirs.keys):
+        at, other, found, hot = kernels.near_between(
+            ours.words, ours.keys, theirs.words, theirs.keys, ours.mask, at, other, hot_work, distance, _ENOUGH_PAIRS
         )
         yield found
-        for big, small in hot.tolist():
-            inside = [np.ascontiguousarray(side.words[:, side.starts[big] : side.starts[big + 1]]) for side in cells]
-            crowded = [kernels.in_cells(side, fine, small, small + 1) for side in inside]
-            yield from _in_hot_cell(crowded[0], None if others is None else crowded[1], rules)
+        for first, end, their_first, their_end in hot.tolist():
+            yield _HotCell(ours.between(first, end), theirs.between(their_first, their_end))
 
 
-def _in_hot_cell(words: "Words", others: "Words | None", rules: tuple[_Rule, ...]) -> Iterator["Words"]:
+def _in_hot_cell(cell: _HotCell, rules: tuple[_Rule, ...]) -> Iterator["Words"]:
     """Pairs among hashes that share the bits of all keys so far: they differ in the other bits alone."""
     shared = {bit for rule in rules for bit in rule.plan.key(rule.table)}
-    free = [bit for bit in range(_WORD_BITS * len(words)) if bit not in shared]
-    inner = _planned(free, rules[0].plan.distance, words.shape[1], None if others is None else others.shape[1])
+    free = [bit for bit in range(_WORD_BITS * len(cell.words)) if bit not in shared]
+    num_other = None if cell.others is None else cell.others.shape[1]
+    inner = _planned(free, rules[0].plan.distance, cell.words.shape[1], num_other)
     for table in inner.tables:
-        yield from _in_table(inner, table, words, others, rules)
+        yield from _in_table(inner, table, cell.words, cell.others, rules)
 
 
-def _pieces(bits: Sequence[int]) -> Ints:
-    """Runs of `bits`, bit by bit from a cell's lowest: (word, first bit, mask, place in the cell's number)."""
+def _pieces(bits: Sequence[int], width: int) -> "Words":
+    """Runs of `bits`, the first bit the highest of a number `width` bits wide: (word, first bit, mask, place)."""
     pieces: list[list[int]] = []
-    for place, bit in enumerate(bits):
+    for place, bit in zip(range(width - 1, -1, -1), bits, strict=False):
         word, inside = divmod(bit, _WORD_BITS)
-        if pieces and pieces[-1][0] == word and pieces[-1][1] + pieces[-1][2].bit_length() == inside:
+        if pieces and pieces[-1][0] == word and pieces[-1][1] == inside + 1:
+            pieces[-1][1], pieces[-1][3] = inside, place
             pieces[-1][2] = pieces[-1][2] << 1 | 1
         else:
             pieces.append([word, inside, 1, place])
-    return np.array(pieces, np.int64).reshape(-1, 4)
+    return np.array(pieces, np.uint64).reshape(-1, 4)
 
 
 def _rule_arrays(rules: Sequence[_Rule], num_words: int) -> tuple["Words", Ints, Ints]:
@@ -249,26 +331,14 @@ def _rule_arrays(rules: Sequence[_Rule], num_words: int) -> tuple["Words", Ints,
     return masks, np.array(chosen, np.int64), np.array([rule.plan.agreeing for rule in rules], np.int64)
 
 
-class _Places:
-    """Where distinct hashes stand among `words`."""
+def _places(hashes: "Words", words: "Words") -> Ints:
+    """The index of each of the hashes (uint64 [n, words]) among `words`."""
+    from dedup import hamming_kernels as kernels
 
-    def __init__(self, words: "Words") -> None:
-        keys = _sortable(words.T)
-        self._order = np.argsort(keys)
-        self._keys = keys[self._order]
-
-    def of(self, hashes: Hashes) -> Ints:
-        """The index of each of the hashes, uint64 [n, words]."""
-        return np.asarray(self._order[np.searchsorted(self._keys, _sortable(hashes))], np.int64)
-
-
-def _sortable(hashes: Hashes) -> npt.NDArray[np.generic]:
-    """[n, words] as one value each that numpy can order."""
-    if hashes.shape[1] == 1:
-        return np.ascontiguousarray(hashes[:, 0])
-    return np.ascontiguousarray(hashes.astype(">u8")).view(f"S{8 * hashes.shape[1]}").ravel()
+    return kernels.places_of(np.ascontiguousarray(hashes), words)
 
 
 def _in_order(one: Ints, other: Ints) -> tuple[Ints, Ints]:
-    order = np.lexsort((other, one))
-    return one[order], other[order]
+    """Pairs of row numbers (below 2^32) in their order."""
+    pairs = np.sort(one.astype(np.uint64) << np.uint64(32) | other.astype(np.uint64))
+    return (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(2**32 - 1)).astype(np.int64)

@@ -1,7 +1,7 @@
-"""The inner loops of the Hamming join, compiled: cut hashes into cells of equal bits, compare all with all in a cell.
+"""The inner loops of the Hamming join, compiled: hashes in the order of some of their bits, compared with those nearby.
 
-Hashes are `uint64 [words, n]`: 1 word for 64 bits, 4 for 256. Nothing here knows why cells are chosen as they are:
-that is `dedup.hamming`'s.
+Hashes are `uint64 [words, n]`: 1 word for 64 bits, 4 for 256. Nothing here knows why bits are chosen as they are: that
+is `dedup.hamming`'s. `pieces` are runs of chosen bits, `uint64 [m, 4]`: (word, first bit, mask, place in the result).
 """
 
 from collections.abc import Callable
@@ -17,22 +17,20 @@ from shards.compiled import compiled
 Words = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 
+_BLOCK_ROWS = 1024
+"""Hashes that are compared with their next, then with the one after: they stay in the processor's nearest cache."""
 
-class Cells(NamedTuple):
-    """Hashes ordered by cell, and where each cell starts: uint64 [words, n], int64 [cells + 1]."""
-
-    words: Words
-    starts: Ints
+_STEPS = 16
+"""So many nexts of all hashes of a block; in larger cells each hash goes on alone, as far as its cell goes."""
 
 
 class Rules(NamedTuple):
-    """What makes a pair near, and told here. One rule for each level of tables within cells.
+    """Which pairs a table tells. One rule for each level of tables within cells.
 
     `masks` [levels, blocks, words] are the blocks' bits, `chosen` (bits of block numbers) the table's, of which there
     are `agreeing`.
     """
 
-    distance: int
     masks: Words
     chosen: Ints
     agreeing: Ints
@@ -52,25 +50,39 @@ _num_ones = cast(Callable[[np.uint64], int], _ctpop)
 
 
 @compiled
-def _cell(words: Words, row: int, pieces: Ints) -> int:
-    """The bits that `pieces` (word, first bit, mask, place in the cell's number) pick out of a hash."""
-    cell = np.uint64(0)
+def picked(words: Words, pieces: Words) -> Words:
+    """The bits that `pieces` pick out of each hash: uint64 [n]."""
+    found = np.zeros(words.shape[1], np.uint64)
     for piece in range(pieces.shape[0]):
-        bits = words[pieces[piece, 0], row] >> np.uint64(pieces[piece, 1])
-        cell |= (bits & np.uint64(pieces[piece, 2])) << np.uint64(pieces[piece, 3])
-    return int(cell)
+        line = words[pieces[piece, 0]]
+        first, mask, place = pieces[piece, 1], pieces[piece, 2], pieces[piece, 3]
+        for row in range(len(found)):
+            found[row] |= ((line[row] >> first) & mask) << place
+    return found
 
 
 @compiled
-def in_cells(words: Words, pieces: Ints, first: int, end: int) -> Words:
-    """The hashes whose cell lies in `first` to `end` - 1, in their order."""
+def put_back(values: Words, pieces: Words) -> Words:
+    """What `picked` made the values of, where `pieces` pick every bit of one word."""
+    found = np.zeros_like(values)
+    for piece in range(pieces.shape[0]):
+        first, mask, place = pieces[piece, 1], pieces[piece, 2], pieces[piece, 3]
+        for row in range(len(found)):
+            found[row] |= ((values[row] >> place) & mask) << first
+    return found
+
+
+@compiled
+def in_cells(words: Words, pieces: Words, first: np.uint64, last: np.uint64) -> Words:
+    """The hashes whose picked bits are `first` to `last`, in their order."""
+    cells = picked(words, pieces)
     num = 0
-    for row in range(words.shape[1]):
-        num += first <= _cell(words, row, pieces) < end
+    for cell in cells:
+        num += int(first <= cell) & int(cell <= last)
     found = np.empty((words.shape[0], num), np.uint64)
     num = 0
-    for row in range(words.shape[1]):
-        if first <= _cell(words, row, pieces) < end:
+    for row in range(len(cells)):
+        if first <= cells[row] and cells[row] <= last:
             for word in range(words.shape[0]):
                 found[word, num] = words[word, row]
             num += 1
@@ -78,42 +90,199 @@ def in_cells(words: Words, pieces: Ints, first: int, end: int) -> Words:
 
 
 @compiled
-def by_cell(words: Words, pieces: Ints, num_cells: int) -> Cells:
-    """The hashes ordered by the cells that `pieces` tell apart."""
-    num = words.shape[1]
-    cells = np.empty(num, np.uint32)
-    starts = np.zeros(num_cells + 1, np.int64)
-    for row in range(num):
-        cell = _cell(words, row, pieces)
-        cells[row] = cell
-        starts[cell + 1] += 1
-    for cell in range(num_cells):
-        starts[cell + 1] += starts[cell]
-    ordered = np.empty_like(words)
-    places = starts[:-1].copy()
-    for row in range(num):
-        place = places[cells[row]]
-        places[cells[row]] += 1
-        for word in range(words.shape[0]):
-            ordered[word, place] = words[word, row]
-    return Cells(ordered, starts)
+def _count_ones(bits: Ints, ours: Words, theirs: Words) -> None:
+    """Adds to `bits` [n] in how many bits the words [n] of two hashes differ, row by row."""
+    for row in range(len(bits)):
+        bits[row] += _num_ones(ours[row] ^ theirs[row])
 
 
 @compiled
-def _has_near(words: Words, hash_: Words, first: int, end: int, distance: int) -> bool:
-    """Whether any of the hashes `first` to `end` - 1 is near `hash_`: a loop without branches."""
+def _num_within(words: Words, first: int, other: int, distance: int, bits: Ints) -> int:
+    """How many hashes from `first` on are near the one as far behind `other`; sets `bits` [n] where there are any.
+
+    Loops without branches, so that the processor takes many hashes at a time.
+    """
+    num, rows = 0, len(bits)
+    line = words[0]
+    ours, theirs = line[first : first + rows], line[other : other + rows]
+    for row in range(rows):
+        num += int(_num_ones(ours[row] ^ theirs[row]) <= distance)
+    if num == 0:
+        return num
+    bits[:] = 0
+    for word in range(words.shape[0]):
+        line = words[word]
+        _count_ones(bits, line[first : first + rows], line[other : other + rows])
     num = 0
-    if words.shape[0] == 1:
-        one = hash_[0]
-        for row in range(first, end):
-            num += _num_ones(words[0, row] ^ one) <= distance
-        return num > 0
-    for row in range(first, end):
-        bits = 0
-        for word in range(words.shape[0]):
-            bits += _num_ones(words[word, row] ^ hash_[word])
-        num += bits <= distance
+    for row in range(rows):
+        num += int(bits[row] <= distance)
+    return num
+
+
+@compiled
+def _share_a_cell(ours: Words, theirs: Words, mask: np.uint64) -> bool:
+    """Whether any key is, by the bits of `mask`, equal to the one in the same row."""
+    num = 0
+    for row in range(len(ours)):
+        num += int((ours[row] ^ theirs[row]) & mask == np.uint64(0))
     return num > 0
+
+
+@compiled
+def _grown(found: Words, num_found: int, num_more: int) -> Words:
+    """`found` with room for more."""
+    if num_found + num_more <= len(found):
+        return found
+    larger = np.empty((2 * (num_found + num_more), 2, found.shape[2]), np.uint64)
+    larger[:num_found] = found[:num_found]
+    return larger
+
+
+@compiled
+def _add_within(found: Words, num_found: int, words: Words, first: int, other: int, bits: Ints, distance: int) -> int:
+    """Adds the pairs of rows from `first` and from `other` on that differ in few `bits`; there is room."""
+    for row in range(len(bits)):
+        if bits[row] <= distance:
+            for word in range(words.shape[0]):
+                found[num_found, 0, word] = words[word, first + row]
+                found[num_found, 1, word] = words[word, other + row]
+            num_found += 1
+    return num_found
+
+
+@compiled
+def _count_near(ours: Words, theirs: Words, skipped: int, distance: int, nums: Ints) -> None:
+    """Sets `nums` [n] to how many of theirs are near each of ours, each skipping one more of theirs than the last.
+
+    Hashes of one word each. `skipped` is what the first skips; below 0, all are compared with all.
+    """
+    for row in range(len(nums)):
+        num, one = 0, ours[row]
+        others = theirs[skipped + row if skipped >= 0 else 0 :]
+        for other in range(len(others)):
+            num += int(_num_ones(one ^ others[other]) <= distance)
+        nums[row] = num
+
+
+@compiled
+def _add_matches(
+    found: Words,
+    num_found: int,
+    ours: Words,
+    first: int,
+    theirs: Words,
+    begin: int,
+    end: int,
+    skipped: int,
+    distance: int,
+    nums: Ints,
+) -> tuple[Words, int]:
+    """Adds near pairs of ours from `first` on, as many as `nums` (scratch), and theirs from `begin` to `end` - 1."""
+    line, other_line = ours[0], theirs[0]
+    _count_near(line[first : first + len(nums)], other_line[begin:end], skipped, distance, nums)
+    for row in np.flatnonzero(nums):
+        found = _grown(found, num_found, nums[row])
+        for other in range(begin + (skipped + row if skipped >= 0 else 0), end):
+            bits = 0
+            for word in range(ours.shape[0]):
+                bits += _num_ones(ours[word, first + row] ^ theirs[word, other])
+            if bits <= distance:
+                for word in range(ours.shape[0]):
+                    found[num_found, 0, word] = ours[word, first + row]
+                    found[num_found, 1, word] = theirs[word, other]
+                num_found += 1
+    return found, num_found
+
+
+@compiled
+def _run_end(keys: Words, first: int, end: int, mask: np.uint64) -> int:
+    """Behind the last key before `end` that equals the one at `first` by the bits of `mask`."""
+    cell, at = keys[first] & mask, first + 1
+    while at < end and keys[at] & mask == cell:
+        at += 1
+    return at
+
+
+@compiled
+def near_in_cells(
+    words: Words, keys: Words, mask: np.uint64, first: int, end: int, distance: int, enough: int
+) -> tuple[int, Words]:
+    """Near pairs among the hashes `first` to `end` - 1 that share a cell, and perhaps some that do not.
+
+    `words` lie in the order of `keys` [n], of which the bits of `mask`, the highest, tell cells apart. Stops behind the
+    block with which there are `enough` pairs. Returns where to go on, and the pairs (`uint64 [n, 2, words]`).
+    """
+    found, num_found = np.empty((1024, 2, words.shape[0]), np.uint64), 0
+    scratch = np.empty(_BLOCK_ROWS, np.int64)
+    while first < end and num_found < enough:
+        stop, step, has_more = min(first + _BLOCK_ROWS, end), 1, True
+        while step < _STEPS and has_more:
+            rows, other = min(stop, end - step) - first, first + step
+            if step & (step - 1) == 0:
+                has_more = rows > 0 and _share_a_cell(keys[first : first + rows], keys[other : other + rows], mask)
+            if has_more and rows > 0:
+                bits = scratch[:rows]
+                num = _num_within(words, first, other, distance, bits)
+                found = _grown(found, num_found, num)
+                if num:
+                    num_found = _add_within(found, num_found, words, first, other, bits, distance)
+            step += 1
+        while has_more and first < stop:
+            run_end = _run_end(keys, first, end, mask)
+            own = min(stop, run_end)
+            if run_end > first + _STEPS:
+                found, num_found = _add_matches(
+                    found, num_found, words, first, words, first, run_end, _STEPS, distance, scratch[: own - first]
+                )
+            first = own
+        first = stop
+    return first, found[:num_found]
+
+
+@compiled
+def near_between(
+    ours: Words,
+    our_keys: Words,
+    theirs: Words,
+    their_keys: Words,
+    mask: np.uint64,
+    first: int,
+    other: int,
+    hot_work: int,
+    distance: int,
+    enough: int,
+) -> tuple[int, int, Words, Ints]:
+    """Near pairs of one of `ours` with one of `theirs` that share a cell, from the rows `first` and `other` on.
+
+    Both lie in the order of their keys. Returns where to go on, the pairs, and cells left undone since they take more
+    than `hot_work` comparisons: `int64 [m, 4]`, first row and end of ours, first row and end of theirs.
+    """
+    found, num_found = np.empty((1024, 2, ours.shape[0]), np.uint64), 0
+    hot, num_hot = np.empty((16, 4), np.int64), 0
+    scratch = np.empty(_BLOCK_ROWS, np.int64)
+    while first < len(our_keys) and other < len(their_keys) and num_found < enough:
+        cell, their_cell = our_keys[first] & mask, their_keys[other] & mask
+        if cell > their_cell:
+            other += 1
+        elif cell < their_cell:
+            first += 1
+        else:
+            end = _run_end(our_keys, first, len(our_keys), mask)
+            their_end = _run_end(their_keys, other, len(their_keys), mask)
+            if (end - first) * (their_end - other) > hot_work:
+                if num_hot == len(hot):
+                    hot = np.concatenate((hot, np.empty_like(hot)))
+                hot[num_hot, 0], hot[num_hot, 1], hot[num_hot, 2], hot[num_hot, 3] = first, end, other, their_end
+                num_hot += 1
+            else:
+                while first < end:
+                    nums = scratch[: min(len(scratch), end - first)]
+                    found, num_found = _add_matches(
+                        found, num_found, ours, first, theirs, other, their_end, -1, distance, nums
+                    )
+                    first += len(nums)
+            first, other = end, their_end
+    return first, other, found[:num_found], hot[:num_hot]
 
 
 @compiled
@@ -136,79 +305,51 @@ def _is_first_table(difference: Words, rules: Rules) -> bool:
 
 
 @compiled
-def _add_near(
-    found: Words, num_found: int, hash_: Words, others: Words, first: int, end: int, rules: Rules
-) -> tuple[Words, int]:
-    """Adds the pairs of `hash_` with the hashes `first` to `end` - 1 that are near and meet here first."""
-    difference = np.empty_like(hash_)
-    for other in range(first, end):
-        bits = 0
-        for word in range(len(hash_)):
-            difference[word] = others[word, other] ^ hash_[word]
-            bits += _num_ones(difference[word])
-        if bits > rules.distance or not _is_first_table(difference, rules):
-            continue
-        if num_found == len(found):
-            found = np.concatenate((found, np.empty_like(found)))
-        for word in range(len(hash_)):
-            found[num_found, 0, word] = hash_[word]
-            found[num_found, 1, word] = others[word, other]
-        num_found += 1
-    return found, num_found
+def told_here(pairs: Words, rules: Rules) -> Words:
+    """Those of the pairs (`uint64 [n, 2, words]`) that meet first in this table."""
+    found, num_found = np.empty_like(pairs), 0
+    difference = np.empty(pairs.shape[2], np.uint64)
+    for row in range(len(pairs)):
+        for word in range(len(difference)):
+            difference[word] = pairs[row, 0, word] ^ pairs[row, 1, word]
+        if _is_first_table(difference, rules):
+            found[num_found] = pairs[row]
+            num_found += 1
+    return found[:num_found]
 
 
 @compiled
-def _add_near_in_cell(
-    found: Words, num_found: int, ours: Cells, theirs: Cells, cell: int, is_self: bool, rules: Rules, hash_: Words
-) -> tuple[Words, int]:
-    """Adds the near pairs of one cell: of its hashes with each other, or of ours with theirs. `hash_` is scratch."""
-    begin, end = theirs.starts[cell], theirs.starts[cell + 1]
-    for row in range(ours.starts[cell], ours.starts[cell + 1]):
+def _slot(hash_: Words, slots: Ints, wanted: Words) -> int:
+    """The slot that holds one of `wanted` equal to this hash, or the empty one where it belongs."""
+    mixed = np.uint64(0)
+    for word in range(len(hash_)):
+        mixed = (mixed ^ hash_[word]) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(32)
+    slot = np.int64(mixed & np.uint64(len(slots) - 1))
+    while slots[slot] >= 0:
+        is_equal = True
         for word in range(len(hash_)):
-            hash_[word] = ours.words[word, row]
-        if is_self:
-            begin = row + 1
-        if _has_near(theirs.words, hash_, begin, end, rules.distance):
-            found, num_found = _add_near(found, num_found, hash_, theirs.words, begin, end, rules)
-    return found, num_found
+            is_equal = is_equal and wanted[slots[slot], word] == hash_[word]
+        if is_equal:
+            break
+        slot = (slot + 1) % len(slots)
+    return slot
 
 
 @compiled
-def near_in_cells(
-    left: Cells,
-    right: Cells,
-    is_self: bool,
-    first: int,
-    pieces: Ints,
-    num_fine: int,
-    rules: Rules,
-    hot_work: int,
-    enough: int,
-) -> tuple[int, Words, Ints]:
-    """Near pairs inside the coarse cells from `first` on, each cut into `num_fine` fine ones by `pieces` before.
-
-    Stops behind the coarse cell with which there are `enough` pairs. Returns where to go on, the pairs
-    (`uint64 [n, 2, words]`), and the fine cells with more than `hot_work` comparisons, left undone:
-    `int64 [m, 2]` of coarse and fine numbers.
-    """
-    found, num_found = np.empty((1024, 2, left.words.shape[0]), np.uint64), 0
-    hot, num_hot = np.empty((16, 2), np.int64), 0
-    hash_ = np.empty(left.words.shape[0], np.uint64)
-    coarse = first
-    while coarse < len(left.starts) - 1 and num_found < enough:
-        ours = by_cell(left.words[:, left.starts[coarse] : left.starts[coarse + 1]], pieces, num_fine)
-        theirs = ours
-        if not is_self:
-            theirs = by_cell(right.words[:, right.starts[coarse] : right.starts[coarse + 1]], pieces, num_fine)
-        for fine in range(num_fine):
-            work = (ours.starts[fine + 1] - ours.starts[fine]) * (theirs.starts[fine + 1] - theirs.starts[fine])
-            if work <= hot_work:
-                if work > int(is_self):  # a hash alone in its cell has nobody to be near
-                    found, num_found = _add_near_in_cell(found, num_found, ours, theirs, fine, is_self, rules, hash_)
-                continue
-            if num_hot == len(hot):
-                hot = np.concatenate((hot, np.empty_like(hot)))
-            hot[num_hot, 0], hot[num_hot, 1] = coarse, fine
-            num_hot += 1
-        coarse += 1
-    return coarse, found[:num_found], hot[:num_hot]
+def places_of(wanted: Words, words: Words) -> Ints:
+    """Where each of `wanted` (uint64 [m, words]) stands among the distinct hashes `words`; -1 where it does not."""
+    size = 16
+    while size < 2 * len(wanted):
+        size *= 2
+    slots, places = np.full(size, -1, np.int64), np.full(size, -1, np.int64)
+    own = np.empty(len(wanted), np.int64)
+    for row in range(len(wanted)):
+        own[row] = _slot(wanted[row], slots, wanted)
+        slots[own[row]] = row
+    hash_ = np.empty(words.shape[0], np.uint64)
+    for row in range(words.shape[1]):
+        for word in range(len(hash_)):
+            hash_[word] = words[word, row]
+        places[_slot(hash_, slots, wanted)] = row
+    return places[own]

@@ -7,6 +7,7 @@ import json
 import resource
 import sys
 import time
+import types
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,24 @@ def datasketch(hashes: Any, distance: int) -> Any:
     return _distinct_pairs(one[near], other[near])
 
 
+def imagededup(hashes: Any, distance: int) -> Any:
+    """What `PHash().find_duplicates(encoding_map=...)` calls, with the method that is its default; exact."""
+    networks = types.ModuleType("imagededup.utils.models")
+    networks.CustomModel = object  # type: ignore[attr-defined]  # torch is not in this environment
+    sys.modules["imagededup.utils.models"] = networks
+    from imagededup.handlers.search.retrieval import HashEval
+
+    encoded = {str(row): f"{value:016x}" for row, value in enumerate(hashes.tolist())}
+    found = HashEval(encoded, encoded, _hamming, False, distance, "brute_force_cython", THREADS).retrieve_results()
+    pairs = [(int(row), int(other)) for row, others in found.items() for other in others]
+    one, other = np.array(pairs, np.int64).reshape(-1, 2).T
+    return _distinct_pairs(one, other)
+
+
+def _hamming(one: str, other: str) -> int:
+    return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
 def _range_searched(index: Any, hashes: Any, distance: int) -> Any:
     import faiss
 
@@ -102,6 +121,7 @@ METHODS = {
     "faiss_multihash": faiss_multihash,
     "faiss_hnsw": faiss_hnsw,
     "datasketch": datasketch,
+    "imagededup": imagededup,
 }
 
 if __name__ == "__main__":

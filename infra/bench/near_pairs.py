@@ -26,10 +26,19 @@ from machine import machine
 from dedup.hamming import near_matches, near_pairs, plan_join
 
 DEFAULT_WORK = Path(tempfile.gettempdir()) / "curate-bench-dedup"
-PEERS = {"faiss_flat": 100_000, "faiss_multihash": 1_000_000, "faiss_hnsw": 100_000, "datasketch": 100_000}
+PEERS = {
+    "faiss_flat": 100_000,
+    "faiss_multihash": 1_000_000,
+    "faiss_hnsw": 100_000,
+    "datasketch": 100_000,
+    "imagededup": 10_000,
+}
 """Peers, and the most hashes that they get."""
 
-PEER_PACKAGES = ("numpy==2.4.6", "faiss-cpu==1.13.2", "datasketch==1.9.0")
+PEER_PACKAGES = ("numpy==2.4.6", "faiss-cpu==1.13.2", "datasketch==1.9.0", "scikit-learn", "matplotlib", "tqdm")
+ALONE = ("imagededup==0.3.3",)
+"""Installed without what it wants for its neural networks: gigabytes that its hashes do not need."""
+
 THREADS = 2
 NUM_SAMPLED = 400
 INDEX_SHARE = 10
@@ -199,7 +208,9 @@ def _ensure_peers(folder: Path) -> Path:
     if not (folder / "complete").exists():
         _say(f"installing {', '.join(PEER_PACKAGES)} into {folder}")
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PEER_PACKAGES], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet"]
+        subprocess.run([*install, *PEER_PACKAGES], check=True)
+        subprocess.run([*install, "--no-deps", *ALONE], check=True)
         (folder / "complete").touch()
     return python
 
