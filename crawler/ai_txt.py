@@ -10,7 +10,7 @@ MAX_AI_TXT_BYTES = 500 * 1024
 _FIRST_RULE = re.compile(rb"(?im)^\s*user-?agent\s*:")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AiTxtRules:
     """What of a host may not be used for training; `AiTxtRules()` reserves nothing."""
 

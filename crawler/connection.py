@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http import RawResponseMessage
 from aiohttp.streams import StreamReader
 
@@ -33,6 +34,23 @@ class LostConnectionError(aiohttp.ClientConnectionError):
         super().__init__(str(cause))
         self.errno = getattr(cause, "errno", None)
         self.strerror = getattr(cause, "strerror", None)
+
+
+class FewIdleConnections(aiohttp.TCPConnector):
+    """Keeps idle connections to at most `max_idle_origins`, those that were idle first go first.
+
+    aiohttp's own limits count connections in use alone: with many hosts, what is idle soon outnumbers what is in use.
+    """
+
+    def __init__(self, max_idle_origins: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._max_idle_origins = max_idle_origins
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        super()._release(key, protocol, should_close=should_close)
+        if len(self._conns) > self._max_idle_origins:
+            for idle, _ in self._conns.pop(next(iter(self._conns))):
+                idle.close()
 
 
 def bound_session(session: aiohttp.ClientSession, max_bytes: int) -> None:

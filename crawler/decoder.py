@@ -58,7 +58,7 @@ class _Job:
 
 
 class DecoderPool:
-    """Up to `count` children, started as they are needed. For one event loop.
+    """Up to `count` children, the first started on entry and the others as they are needed. For one event loop.
 
     The images that a child has are answered in their order, so that the first of them is to blame for its end: it is
     tried once more, alone, and those behind it go to other children as if nothing had been.
@@ -91,6 +91,7 @@ class DecoderPool:
         return await job.answer
 
     async def __aenter__(self) -> Self:
+        self._start_child()  # it loads its libraries while the first requests are under way
         return self
 
     async def __aexit__(
@@ -121,9 +122,13 @@ class DecoderPool:
         free = [child for child in self._children if not child.is_reserved]
         least = min(free, key=lambda child: len(child.jobs), default=None)
         if (least is None or least.jobs) and len(self._children) < self._count:
-            least = _Child(self._command, self._answered, self._lost)
-            self._children.append(least)
+            least = self._start_child()
         return least if least is not None and len(least.jobs) <= max_jobs else None
+
+    def _start_child(self) -> "_Child":
+        child = _Child(self._command, self._answered, self._lost)
+        self._children.append(child)
+        return child
 
     def _answered(self, child: "_Child", job: _Job, answer: StoredImage | Refusal) -> None:
         child.is_reserved = False

@@ -15,7 +15,7 @@ import aiohttp
 import yarl
 
 from crawler.body import DRAINED_BYTES, BodyReader, Bound, Progress, TooLargeError, drain
-from crawler.connection import bound_session, on_sending
+from crawler.connection import FewIdleConnections, bound_session, on_sending
 from crawler.faults import FETCH_ERRORS, Fault, fault_of
 from crawler.fetch_report import FetchTally
 from crawler.guard import AddressGuard
@@ -35,9 +35,11 @@ _HOST_FAILURES = frozenset({"timeout", "tls_error", "dns_error"})
 _HEALING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _READ_BUFFER_BYTES = 32 * 1024
 _LEAST_WIRE_BYTES = 512 * 1024  # a robots.txt is read that far, whatever an image's bound is
-_DNS_CACHE_HOSTS = 10_000
+_DNS_CACHE_HOSTS = 4_096
 _DNS_CACHE_S = 300
-_KEEP_ALIVE_S = 10  # with a long tail of hosts, what is idle soon outnumbers what is in use
+_KEEP_ALIVE_S = 10
+_IDLE_ORIGINS = 4
+"""Origins with idle connections, for each request that may be in flight: those of hosts at work, and as many again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class Fetcher:
     async def __aenter__(self) -> Self:
         guard = AddressGuard(self._network)
         self._resolver = RememberingResolver(self._network.dns_servers)
-        connector = aiohttp.TCPConnector(
+        connector = FewIdleConnections(
+            _IDLE_ORIGINS * self._limits.max_in_flight,
             limit=0,  # Politeness bounds what is in flight
             socket_factory=guard.open_socket,
             resolver=self._resolver,

@@ -61,7 +61,7 @@ class AddressGuard:
     def __init__(self, network: NetworkSettings) -> None:
         self._open_ports = frozenset(network.allowed_ports)
         self._listed = tuple(parse_private_block(entry) for entry in network.allow_private)
-        self._verdict = lru_cache(maxsize=65536)(self._judge)
+        self._verdict = lru_cache(maxsize=4096)(self._judge)
 
     def allows(self, ip: str, port: int) -> bool:
         return self._verdict(ip, port)

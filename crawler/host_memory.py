@@ -45,7 +45,8 @@ class HostNote:
 class HostMemory:
     """Notes of at most 50,000 hosts in one file of at most 32 MiB, least recently used first out.
 
-    A file that is missing, damaged, or another crawler's is no memory at all. Notes are parsed when they are asked for.
+    A file that is missing, damaged, or another crawler's is no memory at all; without a path, notes last as long as
+    this object. They are parsed when they are asked for: a host that nobody is at takes a line of bytes and no more.
     """
 
     def __init__(self, path: Path | None, agent: str, clock: Callable[[], float] = time.time) -> None:
@@ -64,8 +65,6 @@ class HostMemory:
 
     def keep(self, host: str, note: HostNote) -> None:
         """Remembers a host as the one used last."""
-        if self._path is None:
-            return
         self._forget(host)
         line = _written(host, note)
         self._lines[host] = line
@@ -77,10 +76,13 @@ class HostMemory:
         """Writes the file whole or not at all."""
         if self._path is None:
             return
-        body = b"".join(line + b"\n" for line in self._lines.values())
-        head = json.dumps([_MAGIC, self._agent, zlib.crc32(body)]).encode() + b"\n"
+        check = 0
+        for line in self._lines.values():
+            check = zlib.crc32(b"\n", zlib.crc32(line, check))
         beside = self._path.with_name(self._path.name + ".new")
-        beside.write_bytes(head + body)
+        with beside.open("wb") as file:
+            file.write(json.dumps([_MAGIC, self._agent, check]).encode() + b"\n")
+            file.writelines(line + b"\n" for line in self._lines.values())
         os.replace(beside, self._path)
 
     def _forget(self, host: str) -> None:
@@ -90,18 +92,26 @@ class HostMemory:
 
     def _load(self, path: Path) -> None:
         try:
-            if path.stat().st_size > MAX_FILE_BYTES + 4096:
-                return
-            head, _, body = path.read_bytes().partition(b"\n")
-            is_ours = json.loads(head) == [_MAGIC, self._agent, zlib.crc32(body)]
-        except (OSError, ValueError, RecursionError):
-            return
-        if is_ours:
-            for line in body.split(b"\n")[:MAX_HOSTS]:
+            is_ours = path.stat().st_size <= MAX_FILE_BYTES + 4096 and self._read(path)
+        except (OSError, ValueError, TypeError, RecursionError):  # also a first line that is no list
+            is_ours = False
+        if not is_ours:
+            self._lines.clear()
+            self._num_bytes = 0
+
+    def _read(self, path: Path) -> bool:
+        """Takes over the notes of a file; whether they are ours and whole, which its last byte decides."""
+        check = 0
+        with path.open("rb") as file:
+            magic, agent, said = json.loads(file.readline())
+            for ended in file:
+                check = zlib.crc32(ended, check)
+                line = ended.rstrip(b"\n")
                 host = line[2 : line.find(b'"', 2)].decode()
-                if host:
+                if host and len(self._lines) < MAX_HOSTS:
                     self._lines[host] = line
-                    self._num_bytes += len(line) + 1
+                    self._num_bytes += len(ended)
+        return (magic, agent, said) == (_MAGIC, self._agent, check)
 
 
 def _written(host: str, note: HostNote) -> bytes:

@@ -1,4 +1,4 @@
-"""The work on one part: a queue for each host, workers that take turns at it, and what to do when nothing answers."""
+"""The work on one part: workers that take turns at each host's samples, and what to do when nothing answers."""
 
 import asyncio
 import itertools
@@ -6,9 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
+from crawler.alarm import Alarm
 from crawler.blocklist import Blocklist
 from crawler.decode_queue import DecodeQueue
 from crawler.decoder import DecoderPool
@@ -17,6 +18,7 @@ from crawler.fetch import Fetcher
 from crawler.fetch_report import FetchReport, FetchTally
 from crawler.fetched_rows import Row, fetched_row
 from crawler.host_memory import HostMemory
+from crawler.host_window import HostWindow, HostWork
 from crawler.image_fetch import Earlier, ImageFetch
 from crawler.outage import WINDOW_S, OutageWatch
 from crawler.permission import Permission
@@ -59,17 +61,9 @@ class PartSettings:
 
 
 @dataclass(slots=True)
-class _HostWork:
-    host: str
-    concurrency: int
-    queue: deque[Row] = field(default_factory=deque)
-    num_workers: int = 0
-
-
-@dataclass(slots=True)
 class _Doubtful:
     since: float
-    work: _HostWork
+    work: HostWork
     sample: Row
     row: Row
 
@@ -96,7 +90,7 @@ class PartDownloads:
         self._memory = memory or HostMemory(None, self._agent)
         self._outage = OutageWatch()
         self._tally = FetchTally()
-        self._works: dict[str, _HostWork] = {}
+        self._window = HostWindow(settings.fetch.max_in_flight)
         self._tasks: set[asyncio.Task[None]] = set()
         self._num_lingering = 0
         self._doubtful: deque[_Doubtful] = deque()
@@ -111,10 +105,16 @@ class PartDownloads:
         """
         crawler, fetch = self._settings.crawler, self._settings.fetch
         blocklist = Blocklist.read(crawler.blocklist)
-        self._politeness = Politeness(
-            crawler, fetch, self._settings.own_hosts, num_lanes=self._settings.num_lanes, memory=self._memory
-        )
         async with AsyncExitStack() as stack:
+            self._politeness = Politeness(
+                crawler,
+                fetch,
+                self._settings.own_hosts,
+                num_lanes=self._settings.num_lanes,
+                memory=self._memory,
+                sleep=stack.enter_context(Alarm()).sleep,
+            )
+            self._politeness.on_rest = self._open_hosts
             fetcher = Fetcher(
                 self._settings.network, fetch, self._user_agent, self._politeness, self._outage, self._tally
             )
@@ -145,31 +145,30 @@ class PartDownloads:
         self._tell()
 
     async def _work(self, samples: list[Row], deadline_s: float | None) -> None:
-        for sample in samples:
-            host = str(sample["host"])
-            if host not in self._works:
-                self._works[host] = _HostWork(host, self._settings.crawler.limits_of(host).concurrency)
-            self._works[host].queue.append(sample)
+        self._window.line_up(samples, lambda host: self._settings.crawler.limits_of(host).concurrency)
         self._is_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        for work in self._works.values():
-            self._employ(work, most=1)
+        self._open_hosts()
         reporting = asyncio.create_task(self._report_often())
         try:
             await asyncio.wait([self._is_done], timeout=deadline_s)
             if self._is_done.done():
                 self._is_done.result()
         finally:
+            self._window.close()
             tasks = [*self._tasks, reporting]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._politeness.remember()
 
-    def _employ(self, work: _HostWork, most: int) -> None:
-        """Workers of a host: no more than `most`, than requests it may have in flight, than URLs that wait there."""
-        for _ in range(work.num_workers, min(most, work.concurrency, len(work.queue))):
-            work.num_workers += 1
-            self._watch(asyncio.create_task(self._work_off(work)))
+    def _open_hosts(self) -> None:
+        """Sets as many hosts to work as there are places for."""
+        while (work := self._window.next_host(self._num_lingering + self._politeness.num_resting)) is not None:
+            self._employ(work)
+
+    def _employ(self, work: HostWork) -> None:
+        self._window.enter(work)
+        self._watch(asyncio.create_task(self._work_off(work)))
 
     def _watch(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
@@ -182,16 +181,18 @@ class PartDownloads:
         error = task.exception()
         if error is not None:
             self._is_done.set_exception(error)
-        elif not self._tasks:
+            return
+        self._open_hosts()
+        if not self._tasks:
             self._is_done.set_result(None)
 
-    async def _work_off(self, work: _HostWork) -> None:
+    async def _work_off(self, work: HostWork) -> None:
         try:
-            while work.queue:
+            while work.queue and not self._is_watched(work):
                 refused, is_probe = await self._host_refusal(work)
                 if not work.queue:
                     break
-                sample = work.queue.popleft()
+                sample = work.queue.pop()
                 if refused is not None:
                     self._settle(work, sample, fetched_row(sample, None, refused), b"")
                     continue
@@ -203,11 +204,17 @@ class PartDownloads:
                 if not self._waits_for_host(work, sample, row):
                     self._settle(work, sample, row, stored)
                 # Only now: until its files are read, more workers of a host would do nothing but wait, in memory.
-                self._employ(work, most=work.concurrency)
+                for _ in range(self._window.num_wanted(work)):
+                    self._employ(work)
         finally:
-            work.num_workers -= 1
+            if self._window.leave(work):
+                self._politeness.let_go(work.host)
 
-    async def _host_refusal(self, work: _HostWork) -> tuple[Fault | None, bool]:
+    def _is_watched(self, work: HostWork) -> bool:
+        """Whether another worker waits until the host may be asked again: one is enough."""
+        return work.num_workers > 1 and not self._politeness.breaker(work.host).is_closed
+
+    async def _host_refusal(self, work: HostWork) -> tuple[Fault | None, bool]:
         """Waits while the host is left alone, and other work is left or it may soon be tried again.
 
         Then why its URLs fall, or None and whether the caller's URL is the one that tries it again.
@@ -216,27 +223,32 @@ class PartDownloads:
         while not breaker.is_closed and work.queue:
             wait = breaker.wait(time.monotonic())
             if self._politeness.has_network.is_set() and breaker.cause is not None:
-                if breaker.is_final or (wait > SOON_S and self._num_lingering + 1 >= len(self._tasks)):
+                if breaker.is_final or (wait > SOON_S and self._is_all_that_is_left()):
                     return Fault(*breaker.cause), False
                 if wait <= 0 and breaker.begin_probe():
                     return None, True
             self._num_lingering += 1
             try:
+                self._open_hosts()
                 await asyncio.sleep(min(wait or _LOOK_AGAIN_S, _LOOK_AGAIN_S))
             finally:
                 self._num_lingering -= 1
         return None, False
 
-    def _waits_for_host(self, work: _HostWork, sample: Row, row: Row) -> bool:
+    def _is_all_that_is_left(self) -> bool:
+        """Whether all others that have anything to do linger too."""
+        return not self._window.has_more and self._num_lingering + 1 >= len(self._tasks)
+
+    def _waits_for_host(self, work: HostWork, sample: Row, row: Row) -> bool:
         """Puts a sample back whose host is left alone for now: its failure may be passing trouble of the host's."""
         breaker = self._politeness.breaker(work.host)
         if row["drop_reason"] not in DOUBTFUL_REASONS or breaker.is_closed or breaker.is_final:
             return False
-        work.queue.append(sample)
+        work.put_back(sample)
         self._look_for_outage(sample)
         return True
 
-    def _settle(self, work: _HostWork, sample: Row, row: Row, stored: bytes) -> None:
+    def _settle(self, work: HostWork, sample: Row, row: Row, stored: bytes) -> None:
         """A failure that may be the network's is not yet the image's."""
         if row["drop_reason"] in DOUBTFUL_REASONS:
             self._doubtful.append(_Doubtful(time.monotonic(), work, sample, row))
@@ -282,8 +294,8 @@ class PartDownloads:
         self._politeness.has_network.set()
         while was_out and self._doubtful:
             doubt = self._doubtful.popleft()
-            doubt.work.queue.append(doubt.sample)
-            self._employ(doubt.work, most=1)
+            self._window.ask_again(doubt.work, doubt.sample)
+        self._open_hosts()
 
     async def _something_answers(self, num_connected: int) -> bool:
         """Tries a few origins that answered last, a few that failed last and a few others, each once."""
@@ -302,9 +314,7 @@ class PartDownloads:
         return answered or self._outage.num_connected > num_connected
 
     def _other_origins(self, failed: set[str]) -> list[str]:
-        """Of hosts with work left, the last of the part: most likely those that nobody asked yet."""
-        waiting = (work.queue[0]["canonical_url"] for work in reversed(self._works.values()) if work.queue)
-        others = (_origin_of(url) for url in waiting if isinstance(url, str) and _origin_of(url) not in failed)
+        others = (origin for origin in map(_origin_of, self._window.last_urls()) if origin not in failed)
         return list(itertools.islice(others, _PROBED_HOSTS))
 
     def _settle_doubts(self, before: float | None) -> None:
@@ -320,8 +330,7 @@ class PartDownloads:
 
     def _tell(self) -> None:
         if self._report is not None:
-            waiting = {work.host: len(work.queue) for work in self._works.values()}
-            self._report(self._tally.report(waiting))
+            self._report(self._tally.report(self._window.waiting()))
 
 
 def _last_origins(urls: deque[str]) -> list[str]:

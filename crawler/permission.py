@@ -18,7 +18,7 @@ from crawler.urls import host_of
 
 MAX_ORIGINS = 10_000
 MAX_RULES = 200_000
-"""Rules held over all origins, some 50 MB at most; what falls out is asked for again."""
+"""Rules held over all origins, some 50 MB at most; what falls out is read again from the memory of hosts, or asked."""
 
 # Nothing of such a host can be had, so its images fall for the cause itself and not for robots.txt.
 _HOST_FAULTS = frozenset({"blocked_address", "dns_error", "connect_error", "tls_error", "blocklisted"})
@@ -116,6 +116,7 @@ class Permission:
         if origin is None or self._is_stale(name, origin):
             return None
         self._known.move_to_end(name)
+        self._obey_delay(host_of(url), origin.robots)  # its host may have been let go of since
         return origin if origin.tdmrep is not None or not origin.robots.allowed(url) else None
 
     def _is_stale(self, name: str, origin: _Origin) -> bool:

@@ -1,9 +1,10 @@
 """How gently each host is treated: requests in flight, the gap between their starts, and when to leave it alone."""
 
 import asyncio
+import itertools
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Container
+from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -14,7 +15,14 @@ from crawler.settings import CrawlerSettings, FetchSettings
 FOREIGN_CONCURRENCY = 1
 """Requests in flight to a host of another lane, met by a redirect. Its rate is 1/lanes of the host's own."""
 
-MAX_HOSTS = 50_000
+MAX_HOSTS = 4_096
+"""Hosts whose state is at hand, idle ones included; of others there is a note in the memory of hosts."""
+
+REST_S = 1.0
+"""A host with a longer gap than this before it rests: others may take its place meanwhile."""
+
+_LOOKED_AT = 8
+"""Hosts that may have to stay, looked at before a new one comes in beyond MAX_HOSTS."""
 
 
 @dataclass(slots=True)
@@ -57,12 +65,14 @@ class Politeness:
         clock: Callable[[], float] = time.monotonic,
         num_lanes: int | None = None,
         memory: HostMemory | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._sleep = sleep
         self._crawler = crawler
         self._own_hosts = own_hosts
         self._clock = clock
         self._num_lanes = crawler.lanes if num_lanes is None else num_lanes
-        self._memory = memory
+        self._memory = memory or HostMemory(None, "")
         self._limits = BreakerLimits(fetch.give_up_after, fetch.breaker_reopen_s, fetch.breaker_reopenings)
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
         self._in_flight = asyncio.Semaphore(fetch.max_in_flight)
@@ -72,6 +82,8 @@ class Politeness:
         self.has_room.set()
         self.has_network = asyncio.Event()  # cleared while the whole network is gone
         self.has_network.set()
+        self.num_resting = 0  # hosts whose next request waits for more than REST_S
+        self.on_rest: Callable[[], None] = _nobody_cares
 
     @asynccontextmanager
     async def turn(self, host: str, is_probe: bool = False) -> AsyncIterator[Callable[[], None]]:
@@ -151,16 +163,22 @@ class Politeness:
 
     def remember(self) -> None:
         """Writes down what was learned of each host, for the lane's next part."""
-        if self._memory is not None:
-            for host, state in self._hosts.items():
-                self._note_down(host, state)
+        for host, state in self._hosts.items():
+            self._note_down(host, state)
+
+    def let_go(self, host: str) -> None:
+        """Nothing more is wanted of a host for now: its gap and its delay are written down, and its state goes."""
+        state = self._hosts.get(host)
+        if state is not None and _may_go(state):
+            self._note_down(host, state)
+            del self._hosts[host]
 
     def _state(self, host: str) -> _Host:
         state = self._hosts.get(host)
         if state is None:
+            if len(self._hosts) >= MAX_HOSTS:
+                self._let_oldest_go()
             state = self._hosts[host] = self._new_state(host)
-            if len(self._hosts) > MAX_HOSTS:
-                self._forget_an_idle_host()
         return state
 
     def _new_state(self, host: str) -> _Host:
@@ -169,8 +187,7 @@ class Politeness:
         delay_s = limits.delay_s * (self._num_lanes if is_foreign else 1)
         slots = asyncio.Semaphore(FOREIGN_CONCURRENCY if is_foreign else limits.concurrency)
         state = _Host(slots, delay_s, self._started + delay_s, is_foreign, Breaker(self._limits))
-        if self._memory is not None:
-            self._recall(state, self._memory.recall(host))
+        self._recall(state, self._memory.recall(host))
         return state
 
     def _recall(self, state: _Host, note: HostNote) -> None:
@@ -186,7 +203,6 @@ class Politeness:
             state.breaker.cause = note.cause
 
     def _note_down(self, host: str, state: _Host) -> None:
-        assert self._memory is not None
         now, wall = self._clock(), time.time()
         note = self._memory.recall(host)
         breaker = state.breaker
@@ -197,19 +213,36 @@ class Politeness:
         note.cause = breaker.cause
         self._memory.keep(host, note)
 
-    def _forget_an_idle_host(self) -> None:
-        """The oldest host that nobody is at, whose gap is over, and that may be asked."""
-        now = self._clock()
-        for host, state in self._hosts.items():
-            if state.num_turns == 0 and state.next_start <= now and state.breaker.is_closed:
-                if self._memory is not None:
-                    self._note_down(host, state)
-                del self._hosts[host]
-                return
+    def _let_oldest_go(self) -> None:
+        """The oldest hosts, but for those that somebody is at or that are not to be asked: these move on."""
+        for host in list(itertools.islice(self._hosts, _LOOKED_AT)):
+            self._hosts.move_to_end(host)
+            self.let_go(host)
 
     async def _wait_for_start(self, state: _Host) -> None:
         while (wait := state.next_start - self._clock()) > 0:
-            await asyncio.sleep(wait)
-        if not self.has_room.is_set():
-            await self.has_room.wait()
+            await (self._sleep(wait) if wait <= REST_S else self._rest(wait))
         await self._in_flight.acquire()
+        try:
+            # With the place in hand: looked at before, it would let in all who wait for one, and all their bodies.
+            await self.has_room.wait()
+        except BaseException:
+            self._in_flight.release()
+            raise
+
+    async def _rest(self, seconds: float) -> None:
+        self.num_resting += 1
+        try:
+            self.on_rest()
+            await asyncio.sleep(seconds)
+        finally:
+            self.num_resting -= 1
+
+
+def _may_go(state: _Host) -> bool:
+    """Whether a note says all that there is to say of a host."""
+    return state.num_turns == 0 and state.breaker.is_closed and not state.breaker.failures
+
+
+def _nobody_cares() -> None:
+    """Who waits for hosts to rest, until somebody does."""

@@ -18,7 +18,7 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})|([^\x21-\x7e])")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RobotsRules:
     """The rules of the one group that applies to us; `RobotsRules()` allows all."""
 
@@ -85,7 +85,7 @@ class RobotsRules:
         return None if directive is None else ("opt_out", f"robots.txt {directive}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One path pattern: literal pieces between the `*`s, the last one bound to the end by `$`."""
 

@@ -11,7 +11,7 @@ _MAX_RULES = 1000
 _MAX_DETAIL_CHARS = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TdmRules:
     """(location, its pattern, whether mining is reserved there) in the file's order: the first that fits decides."""
 

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from process_tree import RAY_REAPED, TreeMeter, ray_role
+from process_tree import RAY_PRIORITY, RAY_REAPED, TreeMeter, ray_role
 
 from pipelines.checks import checked_plan
 from pipelines.progress import Progress
@@ -37,6 +37,7 @@ def main() -> None:
 
 def run_stages(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Runs the recipe up to its last stage. `seconds`: from the first fetch part planned to the last committed."""
+    os.environ.update(RAY_PRIORITY)
     started = time.monotonic()
     plan = checked_plan(job["recipe"], "bench")
     pool = RayPool(workers=job["workers"])
@@ -78,7 +79,7 @@ def warm_up(pool: RayPool, workers: int, last_stage: str) -> None:
 def _import_work(last_stage: str) -> None:
     names = ["pipelines.stages", "crawler.download", "crawler.part_downloads", "aiohttp"]
     if last_stage == "measure":
-        names += ["filters.pixel_kernels", "dedup.phash_kernels", "scipy.fftpack"]
+        names += ["filters.pixel_kernels", "dedup.lanczos_kernels", "scipy.fftpack"]
     for name in names:
         import_module(name)
     time.sleep(1)  # so that one worker does not take both calls

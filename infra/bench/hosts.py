@@ -11,6 +11,7 @@ import argparse
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from machine import machine
+from process_tree import RAY_PRIORITY
 
 WORKERS = 2
 PORT = 18_632
@@ -162,6 +164,7 @@ def _fetch(size: Size, giant: str, scratch: Path) -> Figures:
     from pipelines.workers import RayPool
     from shards.lease import Lease
 
+    os.environ.update(RAY_PRIORITY)
     blocks = sorted({".".join(address.split(".")[:3]) for address in addresses(size.hosts)})
     mapping = {
         "name": "hosts",

@@ -121,12 +121,11 @@ def _downloaded(
     """Rows of FETCHED from the network. `asked`: what earlier runs know of samples that are checked again."""
     if not samples.num_rows:
         return FETCHED.empty_table()
-    recipe, given = job.recipe, job.task.inputs
-    fetch = recipe.fetch
+    recipe, fetch = job.recipe, job.recipe.fetch
     if rechecks(recipe):
         samples = _with_earlier(samples, asked, fetch.verify_sha256)
         fetch = fetch.model_copy(update={"verify_sha256": True})
-    lanes = LanePlan(given.get("lanes", 1), tuple(given.get("giants", ())))
+    lanes: LanePlan = job.task.inputs.get("plan", LanePlan(1))
     lane = job.task.lane
     return download_images(
         samples,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crawler.lanes import MAX_GIANTS, LanePlan, num_lanes, plan_lanes
+from crawler.lanes import LARGE_PARTS, MAX_GIANTS, MAX_LARGE, LanePlan, num_lanes, plan_lanes
 from crawler.settings import CrawlerSettings
 from pipelines.flow.fetch import fetch_settings
 from pipelines.flow.holders import holders, owners
@@ -20,8 +20,8 @@ from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Task, tasks_of
 from shards.parts import fingerprint
 from shards.tables import TableWriter, read_rows
 
-_VERSION = 2
-_COUNT_VERSION = 1
+_VERSION = 3
+_COUNT_VERSION = 2
 _LARGEST_HOSTS = 5
 """Hosts of a piece whose counts its record keeps: what its politeness bound is worked out from at run time."""
 
@@ -87,11 +87,11 @@ def steps(flow: Flow) -> Iterator[Batch]:
     plan = plan_lanes(_host_counts(flow), num_standing, flow.recipe.crawler.lanes)
     settings = fetch_settings(flow.plan)
     known, first_index = holders(flow, settings)
-    common = {"lanes": plan.lanes, "giants": plan.giants, "known": known, "first_index": first_index}
+    common = {"plan": plan, "known": known, "first_index": first_index}
     # Asking again (`--retry`) deals anew, and then the same uids make another part.
     asked_again = [asdict(retry) for retry in read_retries(flow.context.run)]
     # Parts are put together over groups, so whatever changes in one group deals all of them anew.
-    deciding = [settings, plan.lanes, plan.giants, flow.recipe.fetch.part_rows, flow.chain("admit"), asked_again]
+    deciding = [settings, asdict(plan), flow.recipe.fetch.part_rows, flow.chain("admit"), asked_again]
     yield tasks_of("fetch-lanes", _VERSION, deciding, [{"admit": group} | common for group in groups], keys)
     kept = tuple(part.known for part in _parts(flow) if part.known is not None)
     yield Batch("fetch", tuple(_fetch_tasks(flow, settings, plan)), kept)
@@ -126,7 +126,7 @@ def _fetch_tasks(flow: Flow, settings: str, plan: LanePlan) -> Iterator[Task]:
     crawler, retries = flow.recipe.crawler, len(read_retries(flow.context.run))
     parts = [part for part in _parts(flow) if part.lane is not None]
     lane_left: dict[int | None, float] = {}
-    given = {"settings": settings, "lanes": plan.lanes, "giants": plan.giants}
+    given = {"settings": settings, "plan": plan}
     tasks = []
     for part in reversed(parts):
         cpu_s, polite_s = part.num_rows * CPU_S_PER_ROW, part.polite_s(crawler)
@@ -169,14 +169,14 @@ def _parts(flow: Flow) -> list[_Part]:
 
 
 def count_hosts(job: Job) -> Outcome:
-    """The hosts with a quarter of the least giant's share among this uid range's standing samples, most first."""
+    """The hosts with half of the least large host's share among this uid range's standing samples, most first."""
     narrow = [read_rows(path, ["host", "drop_reason"]) for path in job.paths("admit")]
     hosts = standing(pa.concat_tables(narrow))["host"].drop_null()
     counted = pc.value_counts(hosts.combine_chunks())
     names, counts = counted.field(0), counted.field(1)
-    large = pc.greater_equal(counts, max(1, len(hosts) // (8 * job.task.inputs["lanes"])))
+    large = pc.greater_equal(counts, max(1, len(hosts) // (2 * LARGE_PARTS * job.task.inputs["lanes"])))
     pairs = zip(names.filter(large).to_pylist(), counts.filter(large).to_pylist(), strict=True)
-    largest = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[: 2 * MAX_GIANTS]
+    largest = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[: MAX_GIANTS + MAX_LARGE]
     return Outcome(len(hosts), meta={"hosts": [list(pair) for pair in largest]})
 
 
@@ -199,7 +199,7 @@ def _dealt(samples: pa.Table, job: Job) -> Iterator[tuple[dict[str, Any], pa.Tab
             table = samples.take(pa.array(there))
             yield {"known": [ref.index, ref.fingerprint], "rows": len(there)}, table
     new = np.flatnonzero(owner < 0)
-    plan = LanePlan(job.task.inputs["lanes"], tuple(job.task.inputs["giants"]))
+    plan: LanePlan = job.task.inputs["plan"]
     lanes = _lanes_of(samples["host"], plan)[new]
     order = np.argsort(lanes, kind="stable")
     ends = np.searchsorted(lanes[order], np.arange(1, plan.total + 1)).tolist()

@@ -267,6 +267,43 @@ def test_a_robots_file_is_cut_and_not_refused(server: Server) -> None:
     assert answer.body == b"x" * 1000
 
 
+def test_idle_connections_are_few_however_many_hosts_were_asked() -> None:
+    """Its server keeps connections open, as the others here do not."""
+    hosts = [f"127.0.3.{last}" for last in range(1, 21)]
+    open_connections: set[asyncio.StreamWriter] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_connections.add(writer)
+        while await reader.readline():
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        open_connections.discard(writer)
+        writer.close()
+
+    async def run() -> list[int]:
+        settings = FetchSettings(retries=0, max_in_flight=2)
+        politeness = Politeness(CrawlerSettings(per_host=PerHost(delay_s=0)), settings, frozenset())
+        most = []
+        async with await asyncio.start_server(answer, hosts[0], 0, reuse_port=False) as first:
+            port = first.sockets[0].getsockname()[1]
+            others = [await asyncio.start_server(answer, host, port) for host in hosts[1:]]
+            network = NetworkSettings(allow_private=[f"127.0.3.0/24:{port}"])
+            async with Fetcher(network, settings, AGENT, politeness, OutageWatch()) as fetcher:
+                for host in [*hosts, hosts[-1], hosts[-1]]:
+                    answer_ = await fetcher.get(f"http://{host}:{port}/x", permit_all)
+                    assert answer_.body == b"ok"
+                    await asyncio.sleep(0.02)
+                    most.append(len(open_connections))
+            for server in others:
+                server.close()
+            await asyncio.sleep(0.05)
+        return most
+
+    most = asyncio.run(run())
+    assert most[:8] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert most[8:] == [8] * 14  # the last is used again
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key and a self-signed certificate for 127.0.0.1, in one file."""

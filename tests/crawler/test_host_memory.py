@@ -16,7 +16,7 @@ Rows = dict[str, dict[str, object]]
 NOW = 1_800_000_000.0
 
 
-def memory(path: Path, agent: str = "bot", now: float = NOW) -> HostMemory:
+def memory(path: Path | None, agent: str = "bot", now: float = NOW) -> HostMemory:
     return HostMemory(path, agent, clock=lambda: now)
 
 
@@ -58,6 +58,7 @@ def test_what_is_too_old_or_too_far_ahead_does_not_count(tmp_path: Path) -> None
         lambda data: b'["other-magic", "bot", 0]\n',
         lambda data: b"[" * 100_000,
         lambda data: b"{}\n" + data,
+        lambda data: b"5\n" + data,
     ],
 )
 def test_a_damaged_or_foreign_file_is_no_memory(tmp_path: Path, damage: object) -> None:
@@ -96,11 +97,14 @@ def test_long_files_are_asked_for_again(tmp_path: Path) -> None:
     assert kept.recall("a.cn").origins == {"http://a.cn:81": Sources(NOW, b"", None, b"")}
 
 
-def test_no_path_is_no_memory() -> None:
-    kept = HostMemory(None, "bot")
-    kept.keep("a.cn", note())
+def test_without_a_path_notes_last_as_long_as_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_memory, "MAX_HOSTS", 2)
+    kept = memory(None)
+    for number in range(3):
+        kept.keep(f"{number}.cn", note())
     kept.save()
-    assert kept.recall("a.cn") == HostNote()
+    assert [kept.recall(f"{number}.cn") == note() for number in range(3)] == [False, True, True]
+    assert memory(None).recall("2.cn") == HostNote()
 
 
 def part(folder: Path, server: Server, urls: list[str], memory_path: Path, **more: object) -> Rows:

@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.lanes import LANE_ROWS, MAX_GIANTS, MIN_GIANT_ROWS, LanePlan, is_giant, num_lanes, plan_lanes
+from crawler.lanes import (
+    LANE_ROWS,
+    LARGE_PARTS,
+    MAX_GIANTS,
+    MAX_LARGE,
+    MIN_GIANT_ROWS,
+    LanePlan,
+    is_giant,
+    is_large,
+    num_lanes,
+    plan_lanes,
+)
 
 HOSTS = st.text("abcdef.0123456789", min_size=1, max_size=20)
 
@@ -36,6 +47,58 @@ def test_every_host_has_one_lane(counts: dict[str, int], max_lanes: int, host: s
     assert len({plan.lane_of(giant) for giant in plan.giants}) == len(plan.giants)
     assert all(plan.lane_of(other) < plan.lanes for other in counts if other not in plan.giants)
     assert plan == plan_lanes(dict(sorted(counts.items())), sum(counts.values()), max_lanes)
+
+
+@given(st.dictionaries(HOSTS, st.integers(1, 10**5), min_size=1), st.integers(0, 10**6), st.integers(2, 40))
+def test_no_lane_has_a_host_more_than_a_fair_one(counts: dict[str, int], others: int, max_lanes: int) -> None:
+    """Graham's bound for hosts that are dealt most rows first, with the others' rows poured where there is room."""
+    num_rows = sum(counts.values()) + others
+    plan = plan_lanes(counts, num_rows, max_lanes)
+    filled = list(plan.room or [0] * plan.lanes)
+    for host, lane in plan.dealt:
+        assert plan.lane_of(host) == lane
+        filled[lane] += counts[host]
+    if plan.dealt:
+        fair = -(-sum(filled) // plan.lanes)
+        assert max(filled) <= fair + max(counts[host] for host, _ in plan.dealt)
+
+
+@pytest.mark.parametrize(
+    ("counts", "num_rows", "lanes", "room"),
+    [
+        ({"a.cn": 900, "b.cn": 800, "c.cn": 700, "d.cn": 600}, 3_000, {"a.cn": 0, "b.cn": 1, "c.cn": 1, "d.cn": 0}, ()),
+        ({"a.cn": 900, "b.cn": 300}, 3_000, {"a.cn": 0, "b.cn": 1}, (600, 1_200)),
+        ({"a.cn": 900}, 2_501, {"a.cn": 0}, (351, 1_251)),  # an odd row is nobody's
+        ({"b.cn": 500, "a.cn": 500}, 2_600, {"a.cn": 0, "b.cn": 1}, (800, 800)),  # the name decides
+        ({"a.cn": 999, "b.cn": 999, "c.cn": 999}, 3_000, {"a.cn": 0, "b.cn": 1, "c.cn": 0}, (0, 3)),
+        ({"a.cn": 19}, 2_600, {}, ()),  # too small to count
+        ({"a.cn": 2_000, "b.cn": 500}, 2_500, {}, ()),  # one lane has everything
+    ],
+)
+def test_large_hosts_are_dealt_by_count_and_the_rest_fills_up(
+    counts: dict[str, int], num_rows: int, lanes: dict[str, int], room: tuple[int, ...]
+) -> None:
+    plan = plan_lanes(counts, num_rows, 16)
+    assert (dict(plan.dealt), plan.room) == (lanes, room)
+
+
+def test_hosts_beyond_the_large_ones_go_where_there_is_room() -> None:
+    plan = LanePlan(4, room=(0, 100, 300, 0))
+    found = [plan.lane_of(f"host{number}.test") for number in range(4_000)]
+    assert set(found) == {1, 2}
+    assert 900 < found.count(1) < 1_100
+
+
+def test_large_hosts_are_bounded_in_number() -> None:
+    counts = {f"{number:05d}.cn": 100 for number in range(MAX_LARGE + 10)}
+    plan = plan_lanes(counts, 100 * len(counts), 1_000)
+    assert [host for host, _ in plan.dealt] == sorted(counts)[:MAX_LARGE]
+    assert sum(plan.room) >= 10 * 100
+
+
+@pytest.mark.parametrize(("count", "rows", "expected"), [(625, 160_000, True), (624, 160_000, False), (0, 0, True)])
+def test_a_large_host_has_its_share_of_a_fair_lane(count: int, rows: int, expected: bool) -> None:
+    assert is_large(count, rows, 160_000 // (625 * LARGE_PARTS)) is expected
 
 
 @pytest.mark.parametrize(

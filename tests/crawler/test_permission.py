@@ -9,11 +9,13 @@ from crawler import permission
 from crawler.blocklist import Blocklist
 from crawler.faults import Fault
 from crawler.fetch import Fetcher, Permit, Response
+from crawler.host_memory import MAX_SOURCE_BYTES
 from crawler.permission import Permission
 from crawler.politeness import Politeness
 from crawler.settings import CrawlerSettings, FetchSettings
 
 Answers = dict[str, bytes | Fault]
+AI_TXT = b"User-Agent: *\nDisallow: /art\n"
 
 
 class Site(Fetcher):
@@ -116,9 +118,17 @@ def test_origins_and_rules_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site({f"http://{n}.cn/robots.txt": robots for n in range(8)})
     urls = [f"http://{n}.cn/x" for n in range(8)]
     assert ask(site, [*urls, *urls, urls[-1]], clock=[1000.0]) == [None] * 17
-    assert site.asked["http://0.cn/robots.txt"] == 2
-    assert site.asked["http://7.cn/robots.txt"] == 2
+    assert set(site.asked.values()) == {1}  # what fell out is written down in a few bytes
     monkeypatch.setattr(permission, "MAX_RULES", 3)
-    site = Site({f"http://{n}.cn/robots.txt": robots for n in range(8)})
+    long = robots + b"#" * MAX_SOURCE_BYTES
+    site = Site({f"http://{n}.cn/robots.txt": long for n in range(8)})
     assert ask(site, [urls[0], urls[0], urls[1], urls[2], urls[0]], clock=[1000.0]) == [None] * 5
-    assert site.asked["http://0.cn/robots.txt"] == 2
+    assert site.asked["http://0.cn/robots.txt"] == 2  # too long for that
+
+
+def test_what_fell_out_and_was_written_down_still_forbids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(permission, "MAX_ORIGINS", 1)
+    site = Site({"http://a.cn/robots.txt": b"user-agent: *\ndisallow: /no\n", "http://a.cn/ai.txt": AI_TXT})
+    urls = ["http://a.cn/x", "http://b.cn/x", "http://a.cn/no", "http://b.cn/no", "http://a.cn/art/1"]
+    assert ask(site, urls, clock=[1000.0]) == [None, None, "robots_disallowed", None, "opt_out"]
+    assert set(site.asked.values()) == {1}

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from crawler import politeness as politeness_module
 from crawler.blocklist import Blocklist
 from crawler.outage import MIN_HOSTS, WINDOW_S, OutageWatch
 from crawler.politeness import Politeness
@@ -74,6 +75,88 @@ def test_a_host_that_asked_for_patience_is_not_asked_meanwhile() -> None:
     politeness.slow_down("a.cn", 0.2)
     started = time.monotonic()
     assert starts_of(politeness, ["a.cn"])["a.cn"][0] - started >= 0.19
+
+
+def test_nobody_starts_while_bodies_wait_however_many_hosts_wait_for_a_place() -> None:
+    politeness = polite(made(), max_in_flight=1)
+    started: list[str] = []
+
+    async def one(host: str) -> None:
+        async with politeness.turn(host):
+            started.append(host)
+            await asyncio.sleep(0.05)
+            politeness.has_room.clear()
+
+    async def run() -> None:
+        tasks = [asyncio.create_task(one(f"{number}.cn")) for number in range(20)]
+        for expected in (1, 2, 3):
+            await asyncio.sleep(0.2)
+            assert len(started) == expected
+            politeness.has_room.set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        async with politeness.turn("next.cn"):  # those who gave up gave their place back
+            pass
+
+    asyncio.run(run())
+
+
+def test_a_host_s_state_goes_when_nobody_wants_it_and_its_gaps_stay() -> None:
+    politeness = polite(made(delay_s=0.05), "a.cn", "b.cn")
+    politeness.obey_crawl_delay("a.cn", 0.3)
+    starts: list[float] = []
+
+    async def run() -> None:
+        for _ in range(3):
+            async with politeness.turn("a.cn"):
+                starts.append(time.monotonic())
+                politeness.let_go("a.cn")
+                assert num_hosts(politeness) == 1  # somebody is at it
+            politeness.let_go("a.cn")
+            assert num_hosts(politeness) == 0
+
+    asyncio.run(run())
+    assert min(gaps(starts)) >= 0.29
+
+
+def num_hosts(politeness: Politeness) -> int:
+    return len(politeness._hosts)
+
+
+def test_hosts_at_hand_are_bounded_but_for_those_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(politeness_module, "MAX_HOSTS", 10)
+    politeness = polite(made(), give_up_after=3)
+    politeness.note_failure("failed.cn", "connect_error", "refused")
+    politeness.give_up("never.cn", "http_status", "429")
+    for number in range(100):
+        starts_of(politeness, [f"{number}.cn"])
+        assert num_hosts(politeness) <= 10
+    for _ in range(2):
+        politeness.note_failure("failed.cn", "connect_error", "refused")
+    assert politeness.given_up("failed.cn") is not None
+    assert politeness.given_up("never.cn") == ("http_status", "429")
+
+
+def test_a_host_with_a_long_gap_rests_and_says_so() -> None:
+    politeness = polite(made(delay_s=60.0), "a.cn")
+    told: list[int] = []
+    politeness.on_rest = lambda: told.append(politeness.num_resting)
+
+    async def run() -> None:
+        tasks = [asyncio.create_task(wait_for_turn()) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert politeness.num_resting == 1  # the host, however many wait for it
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def wait_for_turn() -> None:
+        async with politeness.turn("a.cn"):
+            pass
+
+    asyncio.run(run())
+    assert (told[0], politeness.num_resting) == (1, 0)
 
 
 def test_patterns_change_the_limits() -> None:

@@ -86,8 +86,8 @@ def test_a_giant_s_parts_hold_nobody_else(tmp_path: Path) -> None:
     assert all(made.hosts_of(task) == {"giant.cn"} for task in giants)
     assert {task.lane for task in made.fetches} == {0, 1, 2}
     for task in made.fetches:
-        assert (task.inputs["lanes"], task.inputs["giants"]) == (2, ("giant.cn",))
-        plan = LanePlan(task.inputs["lanes"], task.inputs["giants"])
+        plan: LanePlan = task.inputs["plan"]
+        assert (plan.lanes, plan.giants) == (2, ("giant.cn",))
         assert {plan.lane_of(host) for host in made.hosts_of(task)} == {task.lane}
     assert sum(task.num_rows or 0 for task in made.fetches) == 4_000
 
@@ -141,7 +141,34 @@ def test_hosts_are_counted_over_groups(tmp_path: Path) -> None:
         patch.setattr(lanes, "grouped_by_rows", lambda refs, rows: ([ref] for ref in refs))
         made = LaneFlow(tmp_path / "run", groups)
     assert plan_lanes({"giant.cn": 2_400}, 4_500, 2).giants == ("giant.cn",)
-    assert {task.inputs["giants"] for task in made.fetches} == {("giant.cn",)}
+    assert {task.inputs["plan"].giants for task in made.fetches} == {("giant.cn",)}
+
+
+def test_hosts_of_one_size_fill_all_lanes_alike(tmp_path: Path) -> None:
+    rows = [row for number in range(64) for row in urls_of(f"h{number}.cn", 157)]
+    groups = [[row for row in rows if len(row[0]) % 2 == place] for place in range(2)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lanes, "grouped_by_rows", lambda refs, rows: ([ref] for ref in refs))
+        first, second = (LaneFlow(tmp_path / name, groups) for name in ("a", "b"))
+    assert {task.lane: task.num_rows for task in first.fetches} == {0: 32 * 157, 1: 32 * 157}
+    assert [task.ref for task in first.fetches] == [task.ref for task in second.fetches]
+
+
+def test_a_host_is_asked_in_one_lane_alone(tmp_path: Path) -> None:
+    """Large ones and small ones, over groups and parts: two workers never meet at a host."""
+    sizes = {f"h{number}.cn": 1 + 7_000 // (number + 5) for number in range(300)}
+    rows = [row for host, size in sizes.items() for row in urls_of(host, size)]
+    groups = [[row for row in rows if len(row[0]) % 3 == place] for place in range(3)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lanes, "grouped_by_rows", lambda refs, rows: ([ref] for ref in refs))
+        made = LaneFlow(tmp_path / "run", groups, fetch={"part_rows": 500})
+    lanes_of: dict[str, set[int | None]] = {}
+    for task in made.fetches:
+        for host in made.hosts_of(task):
+            lanes_of.setdefault(host, set()).add(task.lane)
+            assert task.inputs["plan"].lane_of(host) == task.lane
+    assert set(lanes_of) == set(sizes)
+    assert all(len(found) == 1 for found in lanes_of.values())
 
 
 @pytest.mark.parametrize(
