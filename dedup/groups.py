@@ -19,14 +19,14 @@ Flags = npt.NDArray[np.bool_]
 Column: TypeAlias = "pa.Array | pa.ChunkedArray"
 
 HASHED = pa.schema(
-    [("uid", pa.string()), ("phash", pa.uint64()), ("stored_sha256", pa.string()), ("pixels", pa.int64())]
+    [("uid", pa.string()), ("hash", pa.uint64()), ("stored_sha256", pa.string()), ("pixels", pa.int64())]
 )
-"""What is asked of an image: a phash that can be trusted, or none; the stored bytes; pixels of the original."""
+"""What is asked of an image: a hash that can be trusted, or none; the stored bytes; pixels of the original."""
 
-DISTINCT = pa.schema([("phash", pa.uint64()), ("uid", pa.string()), ("pixels", pa.int64()), ("num_images", pa.int64())])
+DISTINCT = pa.schema([("hash", pa.uint64()), ("uid", pa.string()), ("pixels", pa.int64()), ("num_images", pa.int64())])
 """A hash with the best of its images, and how many have it."""
 
-LED = pa.schema([("phash", pa.uint64()), ("dup_group", pa.string())])
+LED = pa.schema([("hash", pa.uint64()), ("dup_group", pa.string())])
 """A hash in a group of several, and the uid of the group's leader."""
 
 _FEW_TURNS = 1_000_000
@@ -35,12 +35,12 @@ _FEW_TURNS = 1_000_000
 
 def distinct_hashes(rows: pa.Table) -> pa.Table:
     """The hashes of HASHED rows, as DISTINCT, by hash."""
-    hashed = rows.filter(pc.is_valid(rows["phash"]))
-    keys = [("phash", "ascending"), ("pixels", "descending"), ("uid", "ascending")]
+    hashed = rows.filter(pc.is_valid(rows["hash"]))
+    keys = [("hash", "ascending"), ("pixels", "descending"), ("uid", "ascending")]
     ordered = hashed.take(pc.sort_indices(hashed, sort_keys=keys))
-    hashes = ordered["phash"].to_numpy()
+    hashes = ordered["hash"].to_numpy()
     firsts = np.flatnonzero(_opens(hashes))
-    best = ordered.select(["phash", "uid", "pixels"]).take(pa.array(firsts))
+    best = ordered.select(["hash", "uid", "pixels"]).take(pa.array(firsts))
     return best.append_column("num_images", pa.array(np.diff(np.append(firsts, len(hashes))), pa.int64()))
 
 
@@ -49,8 +49,8 @@ def led_hashes(one: Hashes, other: Hashes, known: pa.Table) -> pa.Table:
 
     LED rows of the hashes in groups of more than one hash, by hash.
     """
-    known = known.sort_by("phash")
-    hashes, rank = known["phash"].to_numpy(), _ranks(known)
+    known = known.sort_by("hash")
+    hashes, rank = known["hash"].to_numpy(), _ranks(known)
     left, right = np.searchsorted(hashes, one), np.searchsorted(hashes, other)
     left_first = rank[left] < rank[right]
     earlier, later = np.where(left_first, left, right), np.where(left_first, right, left)
@@ -60,7 +60,7 @@ def led_hashes(one: Hashes, other: Hashes, known: pa.Table) -> pa.Table:
     joined = leader != np.arange(len(hashes))
     joined[leader[joined]] = True  # and their leaders
     return pa.table(
-        {"phash": known["phash"].filter(pa.array(joined)), "dup_group": known["uid"].take(pa.array(leader[joined]))}
+        {"hash": known["hash"].filter(pa.array(joined)), "dup_group": known["uid"].take(pa.array(leader[joined]))}
     ).cast(LED)
 
 
@@ -71,12 +71,12 @@ def groups_of(rows: pa.Table, distinct: pa.Table, led: pa.Table) -> tuple[pa.Arr
     alone; with neither they stand alone.
     """
     group, is_shared = _groups_by_bytes(rows)
-    hashed = np.flatnonzero(pc.is_valid(rows["phash"]).to_numpy())
-    hashes = rows["phash"].take(pa.array(hashed)).to_numpy()
-    place = np.searchsorted(distinct["phash"].to_numpy(), hashes)
+    hashed = np.flatnonzero(pc.is_valid(rows["hash"]).to_numpy())
+    hashes = rows["hash"].take(pa.array(hashed)).to_numpy()
+    place = np.searchsorted(distinct["hash"].to_numpy(), hashes)
     names = distinct["uid"].take(pa.array(place)).to_numpy(zero_copy_only=False)
     shared = distinct["num_images"].to_numpy()[place] > 1
-    led_place, is_led = _found(led["phash"].to_numpy(), hashes)
+    led_place, is_led = _found(led["hash"].to_numpy(), hashes)
     names[is_led] = led["dup_group"].take(pa.array(led_place[is_led])).to_numpy(zero_copy_only=False)
     group[hashed] = names
     is_shared[hashed] = shared | is_led
@@ -87,7 +87,7 @@ def _groups_by_bytes(rows: pa.Table) -> tuple[npt.NDArray[np.object_], Flags]:
     """Groups of the rows without a hash; the others stand alone here."""
     group = rows["uid"].to_numpy(zero_copy_only=False).copy()
     is_shared = np.zeros(rows.num_rows, np.bool_)
-    alike = np.flatnonzero(pc.and_(pc.is_null(rows["phash"]), pc.is_valid(rows["stored_sha256"])).to_numpy())
+    alike = np.flatnonzero(pc.and_(pc.is_null(rows["hash"]), pc.is_valid(rows["stored_sha256"])).to_numpy())
     codes = pc.rank(rows["stored_sha256"].take(pa.array(alike)), tiebreaker="dense").to_numpy().astype(np.int64)
     order = np.lexsort((_ranks(rows)[alike], codes))
     opens = _opens(codes[order])

@@ -57,6 +57,12 @@ class Join:
         """The numbers of the blocks that must agree, for each table."""
         return tuple(itertools.combinations(range(len(self.blocks)), self.agreeing))
 
+    @cached_property
+    def families(self) -> tuple[tuple[int, ...], ...]:
+        """The numbers of the tables, those together that want the same first block to agree."""
+        numbered = range(len(self.tables))
+        return tuple(tuple(family) for _, family in itertools.groupby(numbered, lambda number: self.tables[number][:1]))
+
     @property
     def seconds(self) -> float:
         """What it costs one core where hashes are spread out."""
@@ -105,13 +111,16 @@ def near_matches(hashes: Hashes, others: Hashes, distance: int, threads: int = 1
     return _in_order(_places(found[:, 0], words), _places(found[:, 1], their_words))
 
 
-def in_part(plan: Join, table: int, words: "Words", part: tuple[int, int]) -> "Words":
-    """Those of `words` (uint64 [words, n]) whose cells lie in one range of a table's cells: `part` (number, count)."""
+def in_part(plan: Join, family: int, words: "Words", part: tuple[int, int]) -> "Words":
+    """Those of `words` (uint64 [words, n]) that all tables of a family need for one range: `part` (number, count).
+
+    The range is one of the cells that the family's first block makes.
+    """
     if part[1] == 1:
         return words
     from dedup import hamming_kernels as kernels
 
-    key = plan.key(plan.tables[table])
+    key = plan.key(plan.tables[plan.families[family][0]][:1])
     edges = [2 ** len(key) * number // part[1] for number in (part[0], part[0] + 1)]
     if edges[0] == edges[1]:
         return words[:, :0]
@@ -122,12 +131,20 @@ def pairs_in_table(plan: Join, table: int, words: "Words", others: "Words | None
     """Near pairs of `words` (uint64 [words, n]) that meet first in this table, as `uint64 [m, 2, words]` at a time.
 
     With `others`, pairs of one of `words` and one of `others`. Over all tables, and over all parts that `in_part` cuts
-    them into, each pair comes once.
+    their families into, each pair comes once.
     """
+    if words.shape[1] < (2 if others is None else 1) or (others is not None and not others.shape[1]):
+        return
     if plan.agreeing == 0 and _is_few(words.shape[1], None if others is None else others.shape[1]):
         yield _all_with_all(words, others, plan.distance)
     else:
         yield from _in_table(plan, plan.tables[table], words, others, ())
+
+
+def pairs_in_tables(plan: Join, family: int, words: "Words", others: "Words | None" = None) -> Iterator["Words"]:
+    """Near pairs that meet first in one of a family's tables, as `pairs_in_table` tells them."""
+    for table in plan.families[family]:
+        yield from pairs_in_table(plan, table, words, others)
 
 
 def as_words(hashes: Hashes) -> "Words":

@@ -319,7 +319,7 @@ def told_here(pairs: Words, rules: Rules) -> Words:
 
 
 @compiled
-def _slot(hash_: Words, slots: Ints, wanted: Words) -> int:
+def _slot(hash_: Words, slots: Ints, wanted: Words) -> np.int64:
     """The slot that holds one of `wanted` equal to this hash, or the empty one where it belongs."""
     mixed = np.uint64(0)
     for word in range(len(hash_)):

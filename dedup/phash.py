@@ -1,12 +1,9 @@
 """The perceptual hash of a stored copy, and whether the image holds enough for its hash to mean anything."""
 
-from functools import lru_cache
-
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
-"""uint8 [height, width, 3] in sRGB, or its BT.601 luma [height, width], which gives the same hash."""
+from dedup.shrinking import Pixels, grey_of, shrunk
 
 _SMALL_PX, _LOW_FREQUENCIES = 32, 8
 # A coefficient of the unnormalised DCT below this is what rounding to whole grey levels (about 18) and JPEG's noise
@@ -52,42 +49,5 @@ def _has_structure(low: npt.NDArray[np.float64]) -> bool:
 def _low_frequencies(pixels: Pixels) -> npt.NDArray[np.float64]:
     from scipy.fftpack import dct  # type: ignore[import-untyped]  # scipy carries no types
 
-    frequencies = dct(dct(_small(_grey(pixels)), axis=0), axis=1)
+    frequencies = dct(dct(shrunk(grey_of(pixels), _SMALL_PX, _SMALL_PX), axis=0), axis=1)
     return np.asarray(frequencies[:_LOW_FREQUENCIES, :_LOW_FREQUENCIES], dtype=np.float64)
-
-
-def _grey(pixels: Pixels) -> Pixels:
-    if pixels.ndim == 2:
-        return pixels
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(pixels).convert("L"))
-
-
-def _small(grey: Pixels) -> Pixels:
-    """Lanczos to 32 x 32, to the bit as Pillow 13 does it, whichever Pillow is here.
-
-    It narrows first, unless the height shrinks by twice as many pixels as the width: earlier versions always did, and
-    so have another bit in some tall images.
-    """
-    height, width = grey.shape
-    if height - _SMALL_PX > 2 * max(0, width - _SMALL_PX):
-        return _narrowed(_lowered(grey))
-    return _lowered(_narrowed(grey))
-
-
-def _lowered(grey: Pixels) -> Pixels:
-    from dedup import phash_kernels  # the compiler takes most of a second to load
-
-    return grey if len(grey) == _SMALL_PX else phash_kernels.along_columns(grey, *_weights(len(grey)))
-
-
-def _narrowed(grey: Pixels) -> Pixels:
-    return np.ascontiguousarray(_lowered(np.ascontiguousarray(grey.T)).T)
-
-
-@lru_cache(maxsize=1024)
-def _weights(num_in: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    from dedup import phash_kernels
-
-    return phash_kernels.lanczos_weights(num_in, _SMALL_PX)

@@ -4,13 +4,14 @@ from typing import Literal
 
 from pydantic import Field
 
+from dedup.hashes import HashName
 from shards.settings import Section
 
 
 class DedupSettings(Section):
     """How near-duplicates are found and who stays."""
 
-    hash: Literal["phash"] = Field(default="phash", description="The image hash that near-duplicates are found by.")
+    hash: HashName = Field(default="phash", description="The image hash that near-duplicates are found by.")
     distance: int = Field(
         default=4,
         ge=0,
@@ -31,9 +32,17 @@ class DedupSettings(Section):
         description="Image folders, releases, hash files; `eval_match` names the first with the same or a near image.",
     )
 
+    semantic_clusters: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Clusters of embeddings inside which sem_dup_cos compares; null: the root of half their number. "
+        "Crowded ones are cut again.",
+    )
+
     @property
     def dup_rank_stage(self) -> str:
-        """Where `dup_rank` exists first: scores decide only after scoring."""
+        """Where `dup_rank` and `pair_rank` exist first: scores decide only after scoring."""
         return "select" if self.keep == "best_score" else "dedup"
 
     @property

@@ -1,5 +1,6 @@
-"""Who stays of a group of near-duplicates: a rank among those that still stand."""
+"""Who stays of a group of near-duplicates, and of the same words within it: ranks among those that still stand."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,24 +16,40 @@ def rank_in_groups(samples: pa.Table, keep: Keep) -> pa.Array:
     The highest value first, no value last, ties by uid; null for rows with a `drop_reason` or without a `dup_group`.
     Reads uid, dup_group, drop_reason and what `keep` compares.
     """
+    rows = pa.table({"uid": samples["uid"], "group": samples["dup_group"], "value": keep_values(samples, keep)})
     standing = pc.and_(pc.is_null(samples["drop_reason"]), pc.is_valid(samples["dup_group"]))
-    ordered = pa.table(
+    return _places(rows, ("group",), standing)
+
+
+def pair_rows(samples: pa.Table, keep: Keep) -> pa.Table:
+    """A row for each text, as they lie in the lists `texts`: uid, group, text, is_standing, and the `value` to rank by.
+
+    A sample without a group is one of its own. With `best_score` the text's own `clip_score` counts, not its sample's
+    best. A text stands if it and its sample do; missing words never do.
+    """
+    lists = pa.concat_arrays(samples["texts"].chunks) if samples.num_rows else samples["texts"].combine_chunks()
+    texts, owners = pc.list_flatten(lists), pc.list_parent_indices(lists)
+    fields = {field.name: column for field, column in zip(texts.type, texts.flatten(), strict=True)}
+    stands = pc.and_(pc.is_null(samples["drop_reason"]).take(owners), pc.is_null(fields["drop_reason"]))
+    value = fields["clip_score"] if keep == "best_score" else keep_values(samples, keep).take(owners)
+    return pa.table(
         {
-            "uid": samples["uid"],
-            "group": samples["dup_group"],
-            "value": keep_values(samples, keep),
-            "row": np.arange(samples.num_rows),
+            "uid": samples["uid"].take(owners),
+            "group": pc.coalesce(samples["dup_group"], samples["uid"]).take(owners),
+            "text": fields["text"],
+            "is_standing": pc.and_(stands, pc.is_valid(fields["text"])),
+            "value": value,
         }
-    ).filter(standing)
-    keys = [("group", "ascending"), ("value", "descending"), ("uid", "ascending")]
-    ordered = ordered.take(pc.sort_indices(ordered, sort_keys=keys))
-    groups = pc.rank(ordered["group"], tiebreaker="dense").to_numpy()
-    opens = np.ones(ordered.num_rows, dtype=np.bool_)
-    opens[1:] = groups[1:] != groups[:-1]
-    first = np.flatnonzero(opens)[np.cumsum(opens) - 1]
-    rank = np.zeros(samples.num_rows, dtype=np.int32)
-    rank[ordered["row"].to_numpy()] = np.arange(ordered.num_rows) - first + 1
-    return pa.array(rank, mask=rank == 0)
+    )
+
+
+def rank_in_pairs(pairs: pa.Table) -> pa.Array:
+    """`pair_rank` (int32) of `pair_rows`: the place of each standing text among equal ones in its group, from 1.
+
+    COYO-700M's rule: the same image with the same words is there once, with other words it stays. Order as in
+    `rank_in_groups`; null for what does not stand.
+    """
+    return _places(pairs, ("group", "text"), pairs["is_standing"])
 
 
 def keep_values(samples: pa.Table, keep: Keep) -> pa.ChunkedArray:
@@ -40,3 +57,18 @@ def keep_values(samples: pa.Table, keep: Keep) -> pa.ChunkedArray:
     if keep == "largest":
         return pc.multiply(samples["original_width"].cast(pa.int64()), samples["original_height"].cast(pa.int64()))
     return samples["sharpness" if keep == "sharpest" else "clip_score"]
+
+
+def _places(rows: pa.Table, keys: Sequence[str], standing: pa.ChunkedArray) -> pa.Array:
+    """The place of each standing row among those that share its keys, by `value` from above, then by `uid`."""
+    ordered = rows.append_column("row", pa.array(np.arange(rows.num_rows))).filter(standing)
+    order = [*((key, "ascending") for key in keys), ("value", "descending"), ("uid", "ascending")]
+    ordered = ordered.take(pc.sort_indices(ordered, sort_keys=order))
+    opens = np.zeros(ordered.num_rows, dtype=np.bool_)
+    opens[:1] = True
+    for key in keys:
+        opens[1:] |= pc.not_equal(ordered[key][1:], ordered[key][:-1]).to_numpy()
+    first = np.flatnonzero(opens)[np.cumsum(opens) - 1]
+    places = np.zeros(rows.num_rows, dtype=np.int32)
+    places[ordered["row"].to_numpy()] = np.arange(ordered.num_rows) - first + 1
+    return pa.array(places, mask=places == 0)

@@ -56,11 +56,15 @@ class Scorer:
         """
         if len(images) != len(texts):
             raise ValueError(f"{len(images)} images stand beside {len(texts)} lists of texts")
-        distinct = sorted({text for own in texts for text in own})
-        if not distinct:
+        if not any(texts):
             return [[] for _ in texts]
+        return self.score_embedded(self.embed_images(images), texts)
+
+    def score_embedded(self, image_vectors: Vectors, texts: Sequence[Sequence[str]]) -> list[list[float | None]]:
+        """As `score`, of images that are embedded already."""
+        distinct = sorted({text for own in texts for text in own})
         place = {text: index for index, text in enumerate(distinct)}
-        image_vectors, text_vectors = self.embed_images(images), self.embed_texts(distinct)
+        text_vectors = self.embed_texts(distinct)
         return [
             [_cosine(vector, text_vectors[place[text]]) for text in own]
             for vector, own in zip(image_vectors, texts, strict=True)

@@ -44,6 +44,12 @@ class ScoreSettings(Section):
         description="Threads of one scoring worker on the CPU: fixed, so that scores do not depend on the machine.",
     )
 
+    embeddings: bool = Field(
+        default=False,
+        description="Store each standing image's embedding beside its scores; where a rule names sem_dup_cos they are "
+        "stored anyway.",
+    )
+
     @field_validator("model")
     @classmethod
     def _inside_the_package(cls, model: str) -> str:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.measures import TEXT_LEVEL
 from filters.rules import PlacedRule, RuleEngine
 
 Bools = npt.NDArray[np.bool_]
@@ -77,10 +78,12 @@ class _Board:
         self._text_fails = np.zeros((len(self._parents), len(rules)), dtype=np.bool_)
 
     def replace(self, table: pa.Table, columns: Sequence[str]) -> None:
+        """Takes these columns from a table of the same samples, and what belongs to a text from its `texts`."""
         for name in columns:
-            if name in self._samples.column_names:
-                self._samples = self._samples.drop_columns([name])
-            self._samples = self._samples.append_column(name, table[name])
+            if name in TEXT_LEVEL:
+                self._texts = _put(self._texts, name, one_array(table["texts"]).flatten().field(name))
+            else:
+                self._samples = _put(self._samples, name, table[name])
 
     def judge(self, which: Sequence[int], before: int | None = None) -> None:
         """Marks what fails rules `which`: of all that stood at the stage's start, or of what stands before a rule."""
@@ -227,6 +230,11 @@ def _with_verdict_columns(table: pa.Table, of_text: bool = False) -> pa.Table:
 def _is_standing(table: pa.Table) -> Bools:
     standing: Bools = pc.is_null(table["drop_reason"]).to_numpy()
     return standing
+
+
+def _put(table: pa.Table, name: str, column: pa.ChunkedArray | pa.Array) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    return table.append_column(name, column) if place < 0 else table.set_column(place, name, column)
 
 
 def _table_of_structs(structs: pa.Array) -> pa.Table:

@@ -46,7 +46,8 @@ class BaseColumn:
 
 
 # Recomputed over the rows that stand whenever a rule's turn comes, never stored as a truth.
-_RELATIVE = frozenset({"dup_rank", "clip_pct"})
+_RANKS = frozenset({"dup_rank", "pair_rank"})
+_RELATIVE = _RANKS | {"clip_pct"}
 
 _INT, _FLOAT, _BOOL, _STRING = pa.int32(), pa.float64(), pa.bool_(), pa.string()
 
@@ -88,12 +89,25 @@ _TABLE = (
     _of_stored("is_grayscale", _BOOL, "true where at most 1 pixel in 1000 has channels over 16 apart"),
     _of_stored("border_share", _FLOAT, "0.0-1.0, area of plain rows and columns at the edges"),
     _by_stage("phash", "image", "measure", pa.uint64(), "64 bits, first is highest, as imagehash.phash", "dedup.phash"),
-    _by_stage("dup_group", "sample", "dedup", _STRING, "uid of the group's leader", "dedup.groups", "phash"),
+    _by_stage("dhash", "image", "measure", pa.uint64(), "64 bits, first is highest, as imagehash.dhash", "dedup.dhash"),
+    _by_stage("dup_group", "sample", "dedup", _STRING, "uid of the group's leader", "dedup.groups"),
     _by_stage("dup_rank", "sample", "dedup", _INT, "place by dedup.keep, from 1", "dedup.survivors", "dup_group"),
+    _by_stage("pair_rank", "text", "dedup", _INT, "place among equal texts of a group", "dedup.survivors", "dup_group"),
     _by_stage("seen_in", "sample", "dedup", _STRING, "first of dedup.against with it", "dedup.hamming", "dup_group"),
     _by_stage("eval_match", "sample", "dedup", _STRING, "first of dedup.evaluation", "dedup.hamming", "dup_group"),
     _by_stage("clip_score", "text", "score", _FLOAT, "-1.0-1.0, cosine, rounded to 1e-4", "filters.clip"),
     _by_stage("clip_pct", "sample", "select", _FLOAT, "0.0-1.0, share with a lower score", "pipelines", "clip_score"),
+    Measure(
+        "sem_dup_cos",
+        "sample",
+        "select",
+        _FLOAT,
+        "0.0-1.0, cosine with the nearest image before it by dedup.keep, 0.0 for the first",
+        "SemDeDup, arXiv 2303.09540",
+        "dedup.semantic",
+        ("clip_score",),
+        relative=True,
+    ),
 )
 
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _TABLE}
@@ -127,17 +141,16 @@ TEXT_LEVEL = frozenset(column.name for column in _COLUMNS if column.level == "te
 
 
 def columns_at(stage: str, dup_rank_stage: str = "dedup") -> dict[str, pa.DataType]:
-    """Columns that a rule may name at `stage`: what earlier stages left and what this one adds, in table order.
-
-    `dup_rank` moves to `select` where the best score decides who stays in a group.
-    """
+    """Columns that a rule may name at `stage`: what earlier stages left and what this one adds, in table order."""
     reached = STAGES.index(stage)
-    columns = {}
-    for column in _COLUMNS:
-        exists_from = dup_rank_stage if column.name == "dup_rank" else column.stage
-        if STAGES.index(exists_from) <= reached:
-            columns[column.name] = column.dtype
-    return columns
+    return {
+        column.name: column.dtype for column in _COLUMNS if STAGES.index(stage_of(column, dup_rank_stage)) <= reached
+    }
+
+
+def stage_of(column: BaseColumn | Measure, dup_rank_stage: str) -> str:
+    """Where a column exists first: ranks move to `select` where the best score decides who stays in a group."""
+    return dup_rank_stage if column.name in _RANKS else column.stage
 
 
 def needed_measures(names: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from crawler.sources import LAYOUTS, TableSource
+from crawler.sources import TableSource
 from filters.clip_weights import check_files
 from filters.measures import MEASURES, needed_measures
 from filters.rules import PlacedRule, place_rules
@@ -14,12 +14,14 @@ from pipelines.problems import Problem, raise_problems
 from pipelines.recipe import Recipe, parse_recipe
 from pipelines.tasks import Plan
 from shards.errors import UsageError
+from shards.layouts import LAYOUTS
 
 
-def checked_plan(mapping: Mapping[str, Any], what: str, bring_models: bool = True) -> Plan:
+def checked_plan(mapping: Mapping[str, Any], what: str, bring_models: bool = True, again: bool = False) -> Plan:
     """The plan of a recipe. Raises one `UsageError` with every problem of shape, rules, measures and models.
 
-    `bring_models` loads a hub's weights into the hub's own cache; without it only local files are looked for.
+    `bring_models` loads a hub's weights into the hub's own cache; without it only local files are looked for. Where
+    a finished run is decided `again`, neither models nor the runs of `reuse` need to be there any more.
     """
     recipe, problems = parse_recipe(mapping)
     rules, rule_problems = _placed(mapping, recipe)
@@ -32,10 +34,10 @@ def checked_plan(mapping: Mapping[str, Any], what: str, bring_models: bool = Tru
         raise AssertionError("a recipe without a model has problems")
     plan = Plan(recipe, tuple(rules), measures_needed(recipe, rules))
     problems += _sha256_problems(recipe)
-    problems += reuse_problems(recipe)
+    problems += [] if again else reuse_problems(recipe)
     problems += known_set_problems(recipe.dedup)
     problems += _unknown_set_problems(recipe, plan)
-    if not problems:
+    if not problems and not again:
         problems += _model_problems(plan, bring_models)
     raise_problems(what, problems)
     return plan
@@ -66,12 +68,15 @@ def _measure_problems(names: object) -> list[Problem]:
 def measures_needed(recipe: Recipe, rules: list[PlacedRule]) -> tuple[str, ...]:
     """What must be computed: what rules and `measures` name, and what they rest on."""
     names = {column for rule in rules for column in rule.columns} | set(recipe.measures)
-    if recipe.score is not None and recipe.release.caption == "best_score":
+    if recipe.score is not None and (recipe.release.caption == "best_score" or recipe.score.embeddings):
         names.add("clip_score")
     names |= {name for name, sets in _marks(recipe).items() if sets}
-    if {"dup_rank", "dup_group"} & names:
+    if {"dup_rank", "pair_rank", "dup_group"} & names:
         names |= {"dup_rank", *recipe.dedup.needed_measures}
-    return tuple(needed_measures(names))
+    if "sem_dup_cos" in names:
+        names |= {*recipe.dedup.needed_measures}
+    needed = needed_measures(names)
+    return tuple(needed_measures([*needed, recipe.dedup.hash]) if "dup_group" in needed else needed)
 
 
 def _marks(recipe: Recipe) -> dict[str, list[str]]:
@@ -126,7 +131,7 @@ def _missing_model_problems(mapping: Mapping[str, Any], rules: list[PlacedRule])
     return [Problem("score", f"is required, because {who} clip_score: name a model, or drop them")]
 
 
-_SCORES = frozenset({"clip_score", "clip_pct"})
+_SCORES = frozenset({"clip_score", "clip_pct", "sem_dup_cos"})
 
 
 def _lacks(section: object, key: str) -> bool:

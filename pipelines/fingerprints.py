@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from crawler.decoder import DecoderPool, StoredImage
 from dedup.hash_file import HASH_FILE
-from dedup.phash import hash_and_information
+from dedup.hashes import HASHES
+from dedup.shrinking import grey_of
 from shards.errors import UsageError
 from shards.image_settings import ImageSettings
 from shards.images import Refusal, decode_stored
@@ -33,21 +34,30 @@ def write_hash_file(folder: Path, output: Path) -> list[str]:
     with disk_faults(output):
         write_table(beside, table)
     publish(beside, output)
-    plain = table["phash"].null_count
-    told = f"{output}: {table.num_rows} images" + (f", {plain} of them too plain for a phash" if plain else "")
-    return [*(f"not read    {fault}" for fault in faults), told]
+    plain = {name: table[name].null_count for name in HASHES}
+    told = [
+        f"{output}: {table.num_rows} images",
+        *(f"{num} too plain for a {name}" for name, num in plain.items() if num),
+    ]
+    return [*(f"not read    {fault}" for fault in faults), ", ".join(told)]
 
 
 def image_files(folder: Path) -> list[Path]:
     """The files below a folder that may be images, by name. Hidden ones and links to elsewhere are left out."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; expected one with images")
-    return sorted(path for path in folder.rglob("*") if _may_be_image(path, folder))
+    return sorted(Path(path) for path in _image_paths(folder))
 
 
-def _may_be_image(path: Path, folder: Path) -> bool:
-    is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return not is_hidden and path.suffix.lower() not in _OTHER_FILES and path.is_file() and not path.is_symlink()
+def _image_paths(folder: Path | str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _image_paths(entry.path)
+            elif entry.is_file(follow_symlinks=False) and not entry.name.lower().endswith(_OTHER_FILES):
+                yield entry.path
 
 
 def folder_hashes(folder: Path, settings: ImageSettings) -> tuple[pa.Table, list[str]]:
@@ -74,8 +84,9 @@ async def _hash_all(folder: Path, settings: ImageSettings, rows: list[dict[str, 
 
 
 def _hashes(image: StoredImage) -> dict[str, object]:
-    phash, is_informative = hash_and_information(decode_stored(image.stored))
-    return {"sha256": image.sha256, "phash": phash if is_informative else None}
+    grey = grey_of(decode_stored(image.stored))
+    found = {name: measured(grey) for name, measured in HASHES.items()}
+    return {"sha256": image.sha256} | {name: value if trusted else None for name, (value, trusted) in found.items()}
 
 
 async def _decode(path: Path, pool: DecoderPool) -> StoredImage | Refusal:

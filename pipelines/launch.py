@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from crawler.sources import CrawlSource, Source
 from pipelines.checks import checked_plan
 from pipelines.flow.collect import source_slices
+from pipelines.flow.known_sets import refuse_own_folder
 from pipelines.flow.reuse import write_index
 from pipelines.progress import Progress
 from pipelines.retries import begin_retry
@@ -58,7 +59,8 @@ def run_recipe(
         source_slices(plan.recipe.source)
     run = open_run_folder(out)
     _check_folder(run, plan)
-    _make_folder(run)
+    refuse_own_folder(run, plan.recipe.dedup)
+    make_folder(run)
     with Lease.take(run) as lease:
         _clear_leavings(run)
         prepare(run, plan, progress, retry)
@@ -80,7 +82,7 @@ def prepare(run: Path, plan: Plan, progress: Progress, retry: tuple[str, ...] = 
     """Write down what the run's tasks look up in its folder: earlier runs' copies, the recipe, what is retried."""
     for line in write_index(run, plan.recipe):
         progress.note(line)
-    put_whole(run / _RECIPE_FILE, _recipe_text(plan).encode())
+    put_whole(run / _RECIPE_FILE, recipe_text(plan).encode())
     if retry:
         progress.note(f"retry    {begin_retry(run, retry):,} downloads that ended in {', '.join(retry)}")
 
@@ -136,7 +138,8 @@ def _is_same_source(before: object, source: Source) -> bool:
         return False
 
 
-def _make_folder(run: Path) -> None:
+def make_folder(run: Path) -> None:
+    """Make a run's folder, and see that it can be written. Raises `UsageError`."""
     try:
         with disk_faults(run):
             run.mkdir(parents=True, exist_ok=True)
@@ -147,7 +150,7 @@ def _make_folder(run: Path) -> None:
         raise UsageError(f"--out {run}: cannot be made: {error.strerror}; choose another folder") from error
 
 
-def _recipe_text(plan: Plan) -> str:
+def recipe_text(plan: Plan) -> str:
     """The recipe with every default written out."""
     mapping = json.loads(plan.recipe.model_dump_json())
     return str(yaml.safe_dump(mapping, allow_unicode=True, sort_keys=False, width=120))

@@ -11,7 +11,7 @@ from crawler.settings import CrawlerSettings
 from crawler.sources import CrawlSource, TableSource
 from crawler.tables import read_table_slice
 from crawler.urls import canonical_urls
-from filters.measures import MEASURES
+from filters.measures import MEASURES, stage_of
 from pipelines.flow.collect import source_slices
 from pipelines.flow.lanes import CPU_S_PER_ROW
 from pipelines.stages import STAGES
@@ -54,7 +54,7 @@ def describe_plan(plan: Plan) -> str:
 
 def _measured_at(plan: Plan, stage: str) -> list[str]:
     rank_stage = plan.recipe.dedup.dup_rank_stage
-    return [name for name in plan.measures if (rank_stage if name == "dup_rank" else MEASURES[name].stage) == stage]
+    return [name for name in plan.measures if stage_of(MEASURES[name], rank_stage) == stage]
 
 
 def _expectations(plan: Plan) -> list[str]:

@@ -16,6 +16,7 @@ from pipelines.flow import (
     release,
     score,
     selection,
+    semantic,
 )
 from pipelines.tasks import Batch, Flow, Work
 
@@ -66,6 +67,10 @@ WORK: Mapping[str, Work] = {
     "dedup": dedup.finish,
     "score": score.score,
     "select-judge": selection.judge,
+    "select-train": semantic.train,
+    "select-cluster": semantic.cluster,
+    "select-stand": semantic.stand,
+    "select-cosines": semantic.cosines,
     "select-tally": selection.tally,
     "select-settle": selection.settle,
     "select-shuffle": selection.shuffle,

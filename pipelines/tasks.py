@@ -9,6 +9,10 @@ from typing import Any
 from filters.rules import PlacedRule
 from pipelines.recipe import Recipe
 from shards.parts import Attempt, Record, StepFolder, fingerprint
+from shards.parts_over import FolderOver
+
+ALWAYS_MADE = frozenset({"select", "select-order", "release"})
+"""Steps whose parts show the columns of one recipe alone: a release that is decided again has its own."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,12 @@ class Plan:
         return "clip_score" in self.measures
 
     @property
+    def embeds(self) -> bool:
+        """Whether embeddings of images are kept."""
+        score = self.recipe.score
+        return "sem_dup_cos" in self.measures or (score is not None and score.embeddings)
+
+    @property
     def finds_duplicates(self) -> bool:
         return "dup_group" in self.measures
 
@@ -80,16 +90,21 @@ class Plan:
 class Context:
     """What every task of a run needs. It travels to workers; `token` shows that the run still owns its folder.
 
-    `fetch_ends` is when `crawler.deadline_h` runs out, in seconds since the epoch.
+    `fetch_ends` is when `crawler.deadline_h` runs out, in seconds since the epoch. `below` is the run that is decided
+    again here: it is only read, and nothing is fetched, measured or scored.
     """
 
     run: Path
     plan: Plan
     token: str
     fetch_ends: float | None = None
+    below: Path | None = None
+    writes_shards: bool = True
 
     def folder(self, step: str) -> StepFolder:
-        return StepFolder(self.run, step)
+        if self.below is None or step in ALWAYS_MADE:
+            return StepFolder(self.run, step)
+        return FolderOver(self.run, step, self.below)
 
     def record(self, ref: PartRef) -> Record:
         return self.folder(ref.step).record(ref.index, ref.fingerprint)

@@ -78,12 +78,18 @@ def _sample_story(row: dict[str, Any], plan: Plan, shard: str | None, run: Path)
     """What became of it comes first, then what it is, then every measure and every rule."""
     lines = [_printable(row["url"] or row["uid"]), f"  uid         {row['uid']}"]
     lines += _verdict(row, plan, shard)
-    lines += _group(row, _find(run, "select", ("kept", "dropped"), "uid", row["dup_of"]) if row.get("dup_of") else None)
+    lines += _group(row, _other(run, row.get("dup_of")))
+    lines += _near(row, _other(run, row.get("sem_dup_of")))
     lines += [f"  {name:11} {_printable(str(row[name]))}" for name in _FACTS if row.get(name) is not None]
     lines += _texts(row, plan)
     lines += _download(run, row)
     lines += _measures(row, plan)
     return lines + _rules(row, plan)
+
+
+def _other(run: Path, uid: str | None) -> dict[str, Any] | None:
+    """Another sample of the run, by the uid that a row names."""
+    return _find(run, "select", ("kept", "dropped"), "uid", uid) if uid else None
 
 
 def _verdict(row: dict[str, Any], plan: Plan, shard: str | None) -> list[str]:
@@ -132,6 +138,13 @@ def _group(row: dict[str, Any], survivor: dict[str, Any] | None) -> list[str]:
         who = f"{_printable(survivor['url'])} (uid {survivor['uid']})"
         return [f"  duplicate   of {who}, which stayed of the group and {fate}"]
     return [f"  group       {row['dup_group']}"] if row.get("dup_group") else []
+
+
+def _near(row: dict[str, Any], other: dict[str, Any] | None) -> list[str]:
+    """Whose image looks most alike, of those in its cluster that were before it."""
+    if other is None:
+        return []
+    return [f"  looks like  {_printable(other['url'])} (uid {other['uid']}), cosine {_shown(row['sem_dup_cos'])}"]
 
 
 def _download(run: Path, row: dict[str, Any]) -> list[str]:

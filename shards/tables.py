@@ -19,6 +19,7 @@ _PLAIN_COLUMNS = frozenset(
         "origin",
         "tar_offset",
         "text_key",
+        "embedding",
     }
 )
 """Columns of nearly distinct values: a dictionary would only be built and thrown away."""

@@ -40,7 +40,7 @@ HOMES = {
         "shards/webp_decoder.py",
         "crawler/decoder_child.py",  # tells Pillow's own settings to a decoding process before it has work
         "filters/clip.py",  # pixels that were decoded already, as the model's preprocessing wants them
-        "dedup/phash.py",  # pixels that were decoded already, resized as imagehash does
+        "dedup/shrinking.py",  # pixels that were decoded already, made grey as imagehash does
         "pipelines/demo/*.py",  # draws the demo's photographs; no foreign bytes
     ),
 }

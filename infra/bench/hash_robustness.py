@@ -1,7 +1,8 @@
-"""What the perceptual hash finds: altered copies within each distance, and unlike pictures that it takes for alike.
+"""What an image hash finds: altered copies within each distance, and unlike pictures that it takes for alike.
 
     python infra/bench/hash_robustness.py --data SHARED/data            2 minutes
     python infra/bench/hash_robustness.py --data SHARED/data --quick    a tenth of the photographs, under 50 s
+    python infra/bench/hash_robustness.py --data SHARED/data --hash dhash
 
 Every photograph is altered as the web alters pictures, and original and copy go the whole way: decoded, stored (default
 recipe: 512 px, JPEG), decoded again, hashed. Nothing is timed here.
@@ -13,6 +14,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import numpy as np
 from machine import machine
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from dedup.phash import hash_and_information
+from dedup.hashes import HASHES
 from shards.image_settings import ImageSettings
 from shards.images import Refusal, decode_stored, read_image, stored_copy
 
@@ -106,14 +108,16 @@ ALTERATIONS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder with sites/ and pairs/")
+    parser.add_argument("--hash", choices=HASHES, default="phash")
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     every = 10 if arguments.quick else 1
     with ProcessPoolExecutor() as pool:
         photos = _files(arguments.data, PHOTOS)[::every]
-        distances = [found for found in pool.map(_distances, photos) if found is not None]
+        distances = [found for found in pool.map(partial(_distances, name=arguments.hash), photos) if found]
+        hashed_file = partial(_hashed_file, name=arguments.hash)
         unlike = {
-            name: _merges([found for found in pool.map(_hashed_file, _files(arguments.data, patterns)) if found])
+            name: _merges([found for found in pool.map(hashed_file, _files(arguments.data, patterns)) if found])
             for name, patterns in UNLIKE.items()
         }
     caught = {
@@ -122,8 +126,8 @@ def main() -> None:
         }
         for place, alteration in enumerate(ALTERATIONS)
     }
-    result = {"name": "hash_robustness", "machine": machine(), "photographs": len(distances), "caught": caught}
-    print(json.dumps(result | {"unlike": unlike}))
+    result = {"name": "hash_robustness", "machine": machine(), "hash": arguments.hash, "photographs": len(distances)}
+    print(json.dumps(result | {"caught": caught, "unlike": unlike}))
 
 
 def _files(data: Path, patterns: tuple[str, ...]) -> list[Path]:
@@ -133,29 +137,29 @@ def _files(data: Path, patterns: tuple[str, ...]) -> list[Path]:
     return found
 
 
-def _distances(path: Path) -> list[int] | None:
+def _distances(path: Path, name: str) -> list[int] | None:
     """How far each altered copy lies from the photograph; None for what is no photograph that can be hashed."""
-    original = _hashed_file(path)
+    original = _hashed_file(path, name)
     if original is None or not original[1]:
         return None
     with Image.open(path) as opened:
         photo = ImageOps.exif_transpose(opened).convert("RGB")
-    copies = [_hashed(alteration.copy(photo)) for alteration in ALTERATIONS]
+    copies = [_hashed(alteration.copy(photo), name) for alteration in ALTERATIONS]
     return [(original[0] ^ copy[0]).bit_count() if copy is not None else 64 for copy in copies]
 
 
-def _hashed_file(path: Path) -> Hashed | None:
-    return _hashed(path.read_bytes())
+def _hashed_file(path: Path, name: str) -> Hashed | None:
+    return _hashed(path.read_bytes(), name)
 
 
-def _hashed(data: bytes) -> Hashed | None:
+def _hashed(data: bytes, name: str) -> Hashed | None:
     """The hash of what would be stored, and whether it can be trusted; None for what is refused."""
     settings = ImageSettings()
     decoded = read_image(data, settings)
     if isinstance(decoded, Refusal):
         return None
     stored, *_ = stored_copy(data, decoded, settings)
-    return hash_and_information(decode_stored(stored))
+    return HASHES[name](decode_stored(stored))
 
 
 def _merges(hashed: list[Hashed]) -> dict[str, Any]:

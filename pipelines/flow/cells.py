@@ -1,4 +1,4 @@
-"""The hashes that a task of a Hamming join holds: one range of the cells of one of its tables."""
+"""The hashes that a task of a Hamming join holds: one range of the cells that some of its tables share."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,14 @@ _PART_HASHES = 2**25
 
 
 def num_parts(num_hashes: int) -> int:
-    """Into how many ranges the cells of each table are cut."""
+    """Into how many ranges the cells of each family of tables are cut."""
     return -(-num_hashes // _PART_HASHES) or 1
 
 
-def read_cells(plan: Join, table: int, part: tuple[int, int], paths: Sequence[Path]) -> Hashes:
-    """The hashes in some files' column `phash` whose cells lie in the range `part` (number, count): uint64 [1, n]."""
+def read_cells(plan: Join, family: int, part: tuple[int, int], paths: Sequence[Path]) -> Hashes:
+    """The hashes in some files' column `hash` whose cells lie in the range `part` (number, count): uint64 [1, n]."""
     pieces = [np.zeros((1, 0), np.uint64)]
-    for batch in iter_batches(paths, ["phash"]):
-        hashes = np.asarray(batch["phash"].to_numpy(), np.uint64).reshape(1, -1)
-        pieces.append(in_part(plan, table, hashes, part))
+    for batch in iter_batches(paths, ["hash"]):
+        hashes = np.asarray(batch["hash"].to_numpy(), np.uint64).reshape(1, -1)
+        pieces.append(in_part(plan, family, hashes, part))
     return np.concatenate(pieces, axis=1)

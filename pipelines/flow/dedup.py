@@ -1,16 +1,15 @@
 """Dedup: groups over all hashed samples, judged so that a group's survivor is always one that may live."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.settings import DedupSettings
-from dedup.survivors import rank_in_groups
 from filters.judge import judge_samples
-from filters.rules import PlacedRule, RuleEngine
+from filters.rules import RuleEngine
 from pipelines.flow import duplicates
+from pipelines.flow.ranks import RANKS, judge_with_ranks
 from pipelines.flow.rows import count_reasons, looked_up, put, standing
 from pipelines.flow.shuffle import bucket_of_uids, read_bucket, write_buckets
 from pipelines.flow.texts import merged_texts
@@ -30,9 +29,10 @@ def steps(flow: Flow) -> Iterator[Batch]:
     rules = [(rule.name, rule.expression) for rule in plan.rules_at("measure")]
     yield _per_part(flow, "dedup-stand", "measure", [_VERSION, rules, flow.chain("dedup-groups")], {"groups": groups})
     rules = [(rule.name, rule.expression) for rule in plan.rules_at("dedup")]
-    if _ranks_here(plan):
+    ranks = _ranks_here(plan)
+    if ranks:
         stood = flow.refs("dedup-stand")
-        settings = [rules, plan.recipe.dedup.keep, plan.recipe.dedup.merge_texts, flow.chain("dedup-stand")]
+        settings = [rules, ranks, plan.recipe.dedup.keep, plan.recipe.dedup.merge_texts, flow.chain("dedup-stand")]
         given = [{"stood": stood, "bucket": bucket} for bucket in range(len(groups))]
         yield tasks_of("dedup-rank", _VERSION, settings, given, list(range(len(groups))))
     settled = flow.refs("dedup-rank")
@@ -54,8 +54,9 @@ def _per_part(flow: Flow, step: str, before: str, key: object, inputs: dict[str,
     return Batch(step, tasks)
 
 
-def _ranks_here(plan: Plan) -> bool:
-    return "dup_rank" in plan.measures and plan.recipe.dedup.keep != "best_score"
+def _ranks_here(plan: Plan) -> list[str]:
+    """The ranks that are wanted and known before anything is scored."""
+    return [name for name in RANKS if name in plan.measures and plan.recipe.dedup.dup_rank_stage == "dedup"]
 
 
 def stand(job: Job) -> Outcome:
@@ -83,7 +84,7 @@ def settle(job: Job) -> Outcome:
     The rows of one range's groups, a row group per part.
     """
     members = read_bucket(job.paths("stood", "shared"), job.task.inputs["bucket"])
-    judged = judge_with_ranks(_crowded(members).sort_by("uid"), job.plan.rules_at("dedup"), "dedup", job.recipe.dedup)
+    judged = _judged(_crowded(members).sort_by("uid"), job)
     if job.recipe.dedup.merge_texts:
         judged = merged_texts(judged)
     places = judged["place"].to_numpy()
@@ -99,48 +100,20 @@ def _crowded(members: pa.Table) -> pa.Table:
     return members.filter(pc.is_in(members["dup_group"], value_set=crowded))
 
 
-def judge_with_ranks(table: pa.Table, rules: Sequence[PlacedRule], stage: str, settings: DedupSettings) -> pa.Table:
-    """Judge rows of whole groups: before a rule over `dup_rank` has its turn, what stands is ranked anew.
-
-    Adds `dup_rank` (null where the row did not stand to be ranked) and `dup_of`, the survivor of those it dropped.
-    """
-
-    def refresh(rows: pa.Table, rule: PlacedRule) -> pa.Table:
-        return with_ranks(rows, settings) if "dup_rank" in rule.relative else rows
-
-    table = put(table, "dup_rank", pa.nulls(table.num_rows, pa.int32()))
-    table = judge_samples(table, rules, stage, RuleEngine(), refresh)
-    judging = [rule.name for rule in rules if "dup_rank" in rule.relative]
-    if not judging:
-        table = with_ranks(table, settings)
-    return put(table, "dup_of", _survivors(table, judging))
-
-
-def with_ranks(table: pa.Table, settings: DedupSettings) -> pa.Table:
-    """`dup_rank` among the standing rows of each group; null elsewhere."""
-    return put(table, "dup_rank", rank_in_groups(table, settings.keep))
-
-
-def _survivors(table: pa.Table, judging: list[str]) -> pa.Array:
-    """The first-ranked sample of the group, for rows that a rule over `dup_rank` dropped."""
-    first = table.filter(pc.equal(table["dup_rank"], 1))
-    place = pc.index_in(table["dup_group"], first["dup_group"].combine_chunks())
-    survivor = first["uid"].combine_chunks().take(place)
-    fell = pc.is_in(table["drop_reason"], value_set=pa.array(judging, pa.string()))
-    return pc.if_else(fell, survivor, pa.scalar(None, pa.string()))
+def _judged(table: pa.Table, job: Job) -> pa.Table:
+    return judge_with_ranks(table, job.plan.rules_at("dedup"), "dedup", job.recipe.dedup, _ranks_here(job.plan))
 
 
 def finish(job: Job) -> Outcome:
     """One part with the verdict over its groups; a sample alone in its group ranks first."""
     table = read_rows(job.path("part"))
-    rules = job.plan.rules_at("dedup")
     if job.task.inputs["settled"]:
         settled = read_bucket(job.paths("settled"), job.task.inputs["place"])
         alone = table.filter(pc.invert(pc.is_in(table["uid"], value_set=settled["uid"].combine_chunks())))
-        judged = judge_with_ranks(alone, rules, "dedup", job.recipe.dedup)
+        judged = _judged(alone, job)
         table = pa.concat_tables([judged.select(settled.column_names).cast(settled.schema), settled]).sort_by("uid")
     else:
-        table = judge_samples(table, rules, "dedup", RuleEngine())
+        table = judge_samples(table, job.plan.rules_at("dedup"), "dedup", RuleEngine())
     counts: dict[str, int] = {}
     count_reasons(counts, table)
     write_table(job.attempt.path("rows", "parquet"), table)

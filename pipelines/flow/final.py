@@ -5,6 +5,7 @@ import pyarrow.compute as pc
 
 from filters.measures import MEASURES
 from pipelines.flow.rows import put
+from pipelines.flow.turns import BY_CLUSTER, NEAR_UID
 from pipelines.tasks import Plan
 from shards.schema import FETCHED
 from shards.tables import fit
@@ -44,6 +45,8 @@ def selected_schema(plan: Plan) -> pa.Schema:
     columns += [("dup_of", pa.string()), *_VERDICT, *_PLACE]
     named = {name for name, _ in columns}
     columns += [(name, MEASURES[name].dtype) for name in plan.measures if name not in named]
+    if BY_CLUSTER in plan.measures:
+        columns.append((NEAR_UID, pa.string()))
     return pa.schema(columns)
 
 

@@ -1,4 +1,4 @@
-"""Measure: one decode of each stored copy gives its image measures and its perceptual hash."""
+"""Measure: one decode of each stored copy gives its image measures and its hashes."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.phash import hash_and_information
+from dedup.hashes import HASHES, trust_column
 from filters.image import Pixels, fetched_measures, image_measures
 from filters.judge import judge_samples
 from filters.measures import MEASURES, code_version, measures_of
@@ -23,9 +23,6 @@ from shards.schema import FETCHED
 from shards.tables import read_rows, write_table
 
 _VERSION = 1
-INFORMATIVE = "phash_is_informative"
-"""Whether the image has enough structure for its hash to mean anything: dedup asks, nobody else."""
-
 _FETCHED_COLUMNS = [field.name for field in FETCHED if field.name not in ("uid", "drop_reason", "detail")]
 
 
@@ -95,9 +92,8 @@ def with_pixels(table: pa.Table, job: Job) -> pa.Table:
     names = _at_measure(job.plan)
     if not names:
         return table
-    columns = [*names, INFORMATIVE] if "phash" in names else names
     known = _known_values(table["uid"], job)
-    values: dict[str, list[object]] = {name: [None] * table.num_rows for name in columns}
+    values: dict[str, list[object]] = {name: [None] * table.num_rows for name in [*names, *_trusts(names)]}
     rows = np.flatnonzero(pc.is_null(table["drop_reason"]).to_numpy(zero_copy_only=False)).tolist()
     for row in rows:
         for name, value in known.get(row, {}).items():
@@ -109,16 +105,20 @@ def with_pixels(table: pa.Table, job: Job) -> pa.Table:
         for name, value in _measured(pixels, missing[row]).items():
             values[name][row] = value
     for name, column in values.items():
-        table = put(table, name, pa.array(column, pa.bool_() if name == INFORMATIVE else MEASURES[name].dtype))
+        table = put(table, name, pa.array(column, MEASURES[name].dtype if name in MEASURES else pa.bool_()))
     return table
 
 
 def _measured(rgb: npt.NDArray[np.uint8], names: list[str]) -> dict[str, object]:
     pixels = Pixels(rgb)
-    found: dict[str, object] = dict(image_measures(pixels, [name for name in names if name != "phash"]))
-    if "phash" in names:
-        found["phash"], found[INFORMATIVE] = hash_and_information(pixels.grey)
+    found: dict[str, object] = dict(image_measures(pixels, [name for name in names if name not in HASHES]))
+    for name in HASHES.keys() & names:
+        found[name], found[trust_column(name)] = HASHES[name](pixels.grey)
     return found
+
+
+def _trusts(names: list[str]) -> list[str]:
+    return [trust_column(name) for name in names if name in HASHES]
 
 
 def _known_values(uids: pa.ChunkedArray, job: Job) -> dict[int, dict[str, object]]:
@@ -128,7 +128,7 @@ def _known_values(uids: pa.ChunkedArray, job: Job) -> dict[int, dict[str, object
         return {}
     versions = set(job.context.record(ref).meta["measures"])
     names = [name for name in _at_measure(job.plan) if code_version(name) in versions]
-    columns = [*names, INFORMATIVE] if "phash" in names else names
+    columns = [*names, *_trusts(names)]
     earlier = standing(read_rows(job.context.path(ref), ["uid", "drop_reason", *columns])).select(["uid", *columns])
     places = {uid: row for row, uid in enumerate(uids.to_pylist())}
     found = {}

@@ -1,59 +1,96 @@
 """Select: relative measures over what stands, the last rules, the caption, and each sample's place in the release."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.judge import judge_samples
-from filters.measures import MEASURES
 from filters.rules import PlacedRule, RuleEngine
+from pipelines.flow import semantic
 from pipelines.flow.final import selected_rows, selected_schema
 from pipelines.flow.rows import count_reasons, put, standing
 from pipelines.flow.shuffle import bucket_of_uids, grouped_by_rows, read_bucket, write_buckets
 from pipelines.flow.spread import spread_apart
-from pipelines.flow.tally import best_of_groups, percentiles, with_relative
-from pipelines.flow.texts import with_captions
-from pipelines.tasks import Batch, Flow, Job, Outcome, Plan, Task
+from pipelines.flow.tally import TALLIES
+from pipelines.flow.turns import (
+    BY_CLUSTER,
+    Relation,
+    Relations,
+    captioned,
+    judged_by,
+    relative_rules,
+    rules_before,
+    standing_at,
+    with_cosines,
+)
+from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Task
 from shards.parts import fingerprint
 from shards.tables import iter_batches, read_rows, write_table
 
-_VERSION = 1
+_VERSION = 2
 
 
 def steps(flow: Flow) -> Iterator[Batch]:
-    """Judge scores; tally before each relative rule; judge the rest; bring samples back into uid ranges and order."""
+    """Judge scores; take the turns of relative rules; judge the rest; bring samples back into uid ranges and order."""
     plan = flow.plan
     before = "score" if flow.tasks("score") else "dedup"
-    rules = [(rule.name, rule.expression) for rule in plan.rules_at("score", "select")]
-    key = [_VERSION, rules, plan.recipe.release.caption, plan.recipe.dedup.keep]
+    of_scores = [(rule.name, rule.expression) for rule in plan.rules_at("score")]
     judged = [
         Task(
             "select-judge",
             task.index,
-            fingerprint("select-judge", key, task.fingerprint),
+            fingerprint("select-judge", _VERSION, of_scores, plan.recipe.release.caption, task.fingerprint),
             {"part": task.ref, "fetched": task.inputs["fetched"]},
         )
         for task in flow.tasks(before)
     ]
     yield Batch("select-judge", tuple(judged))
-    for number in range(len(_relative_rules(plan))):
-        given = {"judged": flow.refs("select-judge"), "tallies": flow.refs("select-tally")}
-        mark = fingerprint("select-tally", key, number, flow.chain("select-judge"))
-        yield Batch("select-tally", (Task("select-tally", number, mark, given),))
+    relations = yield from _turns(flow)
+    rules = [(rule.name, rule.expression) for rule in plan.rules_at("select")]
+    made = flow.chain("select-tally", "select-cosines")
     settled = [
         Task(
             "select-settle",
             task.index,
-            fingerprint("select-settle", key, flow.chain("select-tally"), task.fingerprint),
-            {"part": task.ref, "fetched": task.inputs["fetched"], "tallies": flow.refs("select-tally")},
+            fingerprint("select-settle", _VERSION, rules, plan.recipe.release.caption, made, task.fingerprint),
+            {"judged": task.ref, "place": place, "fetched": task.inputs["fetched"], "relations": relations},
         )
-        for task in judged
+        for place, task in enumerate(judged)
     ]
     yield Batch("select-settle", tuple(settled))
     yield from _back_to_uids(flow)
+
+
+def _turns(flow: Flow) -> Generator[Batch, None, Relations]:
+    """What relative rules need to know, turn by turn; at the end what `measures` asks for and no rule."""
+    relations: Relations = {}
+    rules = relative_rules(flow.plan)
+    by_cluster = [BY_CLUSTER in rule.relative for rule in rules]
+    if BY_CLUSTER in flow.plan.measures:
+        yield from semantic.steps(flow)
+    for number, rule in enumerate(rules):
+        tally = yield from _tallied(flow, number, rule, relations)
+        cosines = (yield from semantic.turn(flow, number, relations)) if by_cluster[number] else ()
+        relations[rule.name] = Relation(tally, cosines)
+    if BY_CLUSTER in flow.plan.measures and not any(by_cluster):
+        relations[""] = Relation(cosines=(yield from semantic.turn(flow, len(rules), relations)))
+    return relations
+
+
+def _tallied(flow: Flow, number: int, rule: PlacedRule, relations: Relations) -> Generator[Batch, None, PartRef | None]:
+    measures = [name for name in rule.relative if name != BY_CLUSTER]
+    if not measures:
+        return None
+    before = [(rule.name, rule.expression) for rule in rules_before(flow.plan, number)]
+    captions = flow.recipe.release.caption
+    made = flow.chain("select-judge", "select-tally", "select-cosines")
+    mark = fingerprint("select-tally", _VERSION, number, measures, before, captions, made)
+    given = {"judged": flow.refs("select-judge"), "turn": number, "relations": dict(relations), "measures": measures}
+    task = Task("select-tally", number, mark, given)
+    yield Batch("select-tally", (task,))
+    return task.ref
 
 
 def _back_to_uids(flow: Flow) -> Iterator[Batch]:
@@ -86,60 +123,28 @@ def _back_to_uids(flow: Flow) -> Iterator[Batch]:
     yield Batch("select-order", (Task("select-order", 0, mark, {"selected": flow.refs("select")}),))
 
 
-def _relative_rules(plan: Plan) -> list[PlacedRule]:
-    return [rule for rule in plan.rules_at("select") if rule.relative]
-
-
 def judge(job: Job) -> Outcome:
     """One part judged by the rules over scores, with each sample's would-be caption."""
     table = read_rows(job.path("part"))
     table = judge_samples(table, job.plan.rules_at("score"), "score", RuleEngine())
-    write_table(job.attempt.path("rows", "parquet"), _captioned(table, job))
+    write_table(job.attempt.path("rows", "parquet"), captioned(table, job))
     return Outcome(table.num_rows)
-
-
-def _captioned(table: pa.Table, job: Job) -> pa.Table:
-    fields = {field.name for field in table.schema.field("texts").type.value_type}
-    names = [name for name in job.plan.measures if name in fields]
-    return with_captions(table, job.recipe.release.caption, names)
 
 
 def tally(job: Job) -> Outcome:
     """What the next relative rule needs to know of all that stands when its turn comes."""
-    rules = job.plan.rules_at("select")
-    rule = _relative_rules(job.plan)[job.task.index]
-    before = rules[: rules.index(rule)]
-    for measure in rule.relative:
-        tables = (standing(_captioned(_judged(path, before, job), job)) for path in job.paths("judged"))
-        found = percentiles(tables) if measure == "clip_pct" else best_of_groups(tables)
-        write_table(job.attempt.path(measure, f"{measure}.parquet"), found)
+    for measure in job.task.inputs["measures"]:
+        tables = (standing_at(path, place, job) for place, path in enumerate(job.paths("judged")))
+        write_table(job.attempt.path(measure, f"{measure}.parquet"), TALLIES[measure](tables))
     return Outcome(0)
-
-
-def _judged(path: Path, rules: Sequence[PlacedRule], job: Job) -> pa.Table:
-    """One part judged by some of the select rules, relative ones by the tallies made for them."""
-    refs = dict(zip((rule.name for rule in _relative_rules(job.plan)), job.task.inputs["tallies"], strict=False))
-
-    def refresh(table: pa.Table, rule: PlacedRule) -> pa.Table:
-        table = _captioned(table, job)
-        for measure in rule.relative:
-            table = with_relative(table, measure, read_rows(job.context.path(refs[rule.name], measure)))
-        return table
-
-    return judge_samples(_with_columns(read_rows(path), rules), rules, "select", RuleEngine(), refresh)
-
-
-def _with_columns(table: pa.Table, rules: Sequence[PlacedRule]) -> pa.Table:
-    for name in sorted({name for rule in rules for name in rule.relative}):
-        if name not in table.column_names:
-            table = put(table, name, pa.nulls(table.num_rows, MEASURES[name].dtype))
-    return table
 
 
 def settle(job: Job) -> Outcome:
     """One part with its last verdicts and its captions."""
-    rules = job.plan.rules_at("select")
-    table = _captioned(_judged(job.path("part"), rules, job), job)
+    place, relations = job.task.inputs["place"], job.task.inputs["relations"]
+    table = captioned(judged_by(job.path("judged"), place, job.plan.rules_at("select"), job), job)
+    for relation in relations.values():
+        table = with_cosines(table, relation, place, job)
     counts: dict[str, int] = {}
     count_reasons(counts, table)
     fetched = job.task.inputs["fetched"]
@@ -161,7 +166,7 @@ def finish(job: Job) -> Outcome:
     """One uid range in full, sorted by uid: what was released in one file, what fell anywhere in another."""
     schema = selected_schema(job.plan)
     fell_early = read_rows(job.path("admit"))
-    fell_early = _captioned(fell_early.filter(pc.is_valid(fell_early["drop_reason"])), job)
+    fell_early = captioned(fell_early.filter(pc.is_valid(fell_early["drop_reason"])), job)
     tables = [selected_rows(fell_early, schema)]
     if job.task.inputs["shuffled"]:
         tables.append(selected_rows(read_bucket(job.paths("shuffled"), job.task.inputs["bucket"]), schema))

@@ -25,7 +25,7 @@ def leaders_of(rows: list[Row], distance: int = 4, num_ranges: int = 1) -> dict[
     ]
     distinct = [distinct_hashes(table) for table in tables]
     known = pa.concat_tables(distinct)
-    hashes = known["phash"].to_numpy()
+    hashes = known["hash"].to_numpy()
     one, other = near_pairs(hashes, distance)
     led = led_hashes(hashes[one], hashes[other], known)
     found: dict[str, str] = {}
@@ -90,7 +90,7 @@ def test_groups_do_not_depend_on_the_order_of_rows(
     shuffled = list(rows)
     random.shuffle(shuffled)
     assert leaders_of(shuffled, distance, num_ranges=1 + len(rows) % 4) == leaders
-    hashes = {uid: phash for uid, phash, *_ in rows}
+    hashes = {uid: value for uid, value, *_ in rows}
     for uid, leader in leaders.items():
         assert leaders[leader] == leader
         mine, theirs = hashes[uid], hashes[leader]
@@ -147,7 +147,7 @@ def test_only_standing_rows_are_ranked() -> None:
         ({"distance": 17}, "less than or equal to 16"),
         ({"distance": -1}, "greater than or equal to 0"),
         ({"keep": "smallest"}, "'largest', 'sharpest' or 'best_score'"),
-        ({"hash": "dhash"}, "'phash'"),
+        ({"hash": "ahash"}, "'phash' or 'dhash'"),
         ({"distence": 4}, "Extra inputs"),
     ],
 )

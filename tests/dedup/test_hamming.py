@@ -8,7 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dedup import hamming
-from dedup.hamming import Hashes, as_words, in_part, near_matches, near_pairs, pairs_in_table, plan_join
+from dedup.hamming import (
+    Hashes,
+    as_words,
+    in_part,
+    near_matches,
+    near_pairs,
+    pairs_in_table,
+    pairs_in_tables,
+    plan_join,
+)
 
 RANDOM = np.random.default_rng(3)
 
@@ -95,7 +104,7 @@ def test_tables_tell_each_pair_once(values: list[int], distance: int, hot_work: 
 
 @pytest.mark.usefixtures("_tables")
 @pytest.mark.parametrize("num_words", [1, 4])
-@pytest.mark.parametrize("distance", [1, 4, 8, 10])
+@pytest.mark.parametrize("distance", range(1, 11))
 def test_planted_neighbours_are_found_among_many(distance: int, num_words: int) -> None:
     hashes = planted(2_000, num_words, distance + 2)
     expected = {(i, j) for i, j in all_with_all(hashes, hashes, distance) if i < j}
@@ -126,16 +135,16 @@ def test_many_hashes_that_share_bits_are_still_exact(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("_tables")
-@pytest.mark.parametrize("num_parts", [1, 2, 4])
+@pytest.mark.parametrize("num_parts", [1, 2, 4, 2_000])
 def test_parts_of_tables_and_threads_change_nothing(num_parts: int) -> None:
     hashes = planted(3_000, 1, 6)
     plan = plan_join(64, 4, len(hashes))
     words = as_words(hashes)
     pieces = [
         pairs
-        for table in range(len(plan.tables))
         for number in range(num_parts)
-        for pairs in pairs_in_table(plan, table, in_part(plan, table, words, (number, num_parts)))
+        for family in range(len(plan.families))
+        for pairs in pairs_in_tables(plan, family, in_part(plan, family, words, (number, num_parts)))
     ]
     told = np.sort(np.concatenate(pieces)[:, :, 0], axis=1)
     left, right = near_pairs(hashes, 4, threads=2)
@@ -151,6 +160,13 @@ def test_plans_follow_the_cost() -> None:
     for plan in (few, many):
         assert sorted(bit for block in plan.blocks for bit in block) == list(range(64))
         assert len(plan.blocks) == 8 + plan.agreeing
+
+
+def test_families_are_the_tables_by_their_first_block() -> None:
+    plan = plan_join(64, 4, 10_000_000)
+    assert [number for family in plan.families for number in family] == list(range(len(plan.tables)))
+    assert [{plan.tables[number][0] for number in family} for family in plan.families] == [{0}, {1}, {2}, {3}, {4}]
+    assert plan_join(64, 4, 10).families == ((0,),)
 
 
 @pytest.mark.parametrize("distance", [-1, 64])

@@ -10,7 +10,7 @@ from filters import pixel_kernels
 from filters.image import Pixels, Rgb, fetched_measures, image_measures
 from filters.measures import MEASURES, measures_of
 
-PIXEL_MEASURES = [name for name in measures_of(MEASURES, "measure", "image") if name != "phash"]
+PIXEL_MEASURES = [name for name in measures_of(MEASURES, "measure", "image") if name not in ("phash", "dhash")]
 
 
 def flat(height: int, width: int, colour: tuple[int, int, int]) -> Rgb:

@@ -150,6 +150,35 @@ def test_relative_measure_is_redone_over_what_stands_when_its_turn_comes() -> No
     assert judged["clip_pct"].to_pylist() == [None, 0.25, 0.5, 0.75, 1.0]
 
 
+def test_relative_measure_of_texts_is_redone_over_the_texts_that_stand() -> None:
+    rules = rules_of({"short": "zh_chars >= 2", "first": "pair_rank = 1"})
+    seen: list[list[list[str | None]]] = []
+
+    def refresh(table: pa.Table, rule: PlacedRule) -> pa.Table:
+        assert rule.relative == ("pair_rank",)
+        rows = table["texts"].to_pylist()
+        seen.append([[text["drop_reason"] for text in texts or []] for texts in rows])
+        count = iter(range(1, 9))
+        ranked = [
+            None
+            if texts is None
+            else [{**t, "pair_rank": next(count) if t["drop_reason"] is None else None} for t in texts]
+            for texts in rows
+        ]
+        texts_type = pa.list_(pa.struct([*table.schema.field("texts").type.value_type, ("pair_rank", pa.int32())]))
+        return table.set_column(table.schema.get_field_index("texts"), "texts", pa.array(ranked, texts_type))
+
+    table = samples_of(
+        {"min_side": 1, "texts": [text(1), text(2), text(3)]}, {"texts": None}, {"min_side": 2, "texts": [text(4)]}
+    )
+    judged = judge_samples(table, rules, "dedup", ENGINE, refresh)
+    assert seen == [[["short", None, None], [], [None]]]
+    assert judged["drop_reason"].to_pylist() == [None, "bad_text", "first"]
+    assert judged["failed_rules"].to_pylist()[2] == ["first"]
+    found = [[(t["drop_reason"], t["pair_rank"]) for t in texts or []] for texts in judged["texts"].to_pylist()]
+    assert found == [[("short", None), (None, 1), ("first", 2)], [], [("first", 3)]]
+
+
 def test_relative_rule_does_not_judge_what_no_longer_stands() -> None:
     rules = rules_of({"best": "clip_pct >= 0.5"})
     table = samples_of(

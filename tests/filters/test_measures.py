@@ -36,9 +36,12 @@ def test_columns_only_grow_from_stage_to_stage() -> None:
         ("bytes", "fetch"),
         ("aspect", "fetch"),
         ("phash", "measure"),
+        ("dhash", "measure"),
         ("dup_rank", "dedup"),
+        ("pair_rank", "dedup"),
         ("clip_score", "score"),
         ("clip_pct", "select"),
+        ("sem_dup_cos", "select"),
     ],
 )
 def test_column_exists_from_its_stage_on(column: str, first: str) -> None:
@@ -56,7 +59,9 @@ def test_bookkeeping_is_no_column_of_a_rule(column: str) -> None:
         ([], []),
         (["bytes", "url"], []),
         (["clip_pct"], ["clip_score", "clip_pct"]),
-        (["dup_rank", "zh_chars"], ["zh_chars", "phash", "dup_group", "dup_rank"]),
+        (["sem_dup_cos"], ["clip_score", "sem_dup_cos"]),
+        (["dup_rank", "zh_chars"], ["zh_chars", "dup_group", "dup_rank"]),
+        (["pair_rank", "dhash"], ["dhash", "dup_group", "pair_rank"]),
     ],
 )
 def test_needed_measures_come_after_what_they_need(names: list[str], expected: list[str]) -> None:
@@ -82,5 +87,5 @@ def test_every_measure_says_its_unit_and_can_be_computed() -> None:
 
 
 def test_text_level_is_what_belongs_to_one_text() -> None:
-    assert {"kind", "text", "zh_chars", "text_count", "clip_score"} <= TEXT_LEVEL
+    assert {"kind", "text", "zh_chars", "text_count", "pair_rank", "clip_score"} <= TEXT_LEVEL
     assert not {"clip_pct", "host", "min_side"} & TEXT_LEVEL

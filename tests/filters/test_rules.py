@@ -33,6 +33,7 @@ def engine() -> RuleEngine:
         ("dup_rank = 1", "dedup", "sample"),
         ("clip_score >= 0.2", "score", "text"),
         ("clip_pct >= 0.3", "select", "sample"),
+        ("sem_dup_cos < 0.95", "select", "sample"),
         ("list_bool_or(list_transform([zh_chars], lambda x: x > 1))", "collect", "text"),
         ("if(zh_chars > 1, nullif(text, '') is not null, false)", "collect", "text"),
         ("case when aspect > 2 then min_side > 300 else true end", "fetch", "sample"),
@@ -125,9 +126,11 @@ def test_all_problems_come_at_once_and_good_rules_are_placed_in_order_of_judgeme
     assert [problem.name for problem in problems] == ["bad", "worse"]
 
 
-def test_best_score_moves_dup_rank_to_select(engine: RuleEngine) -> None:
-    placed, _ = engine.place({"near_duplicate": "dup_rank = 1"}, dup_rank_stage="select")
-    assert placed[0].stage == "select"
+@pytest.mark.parametrize(("measure", "level"), [("dup_rank", "sample"), ("pair_rank", "text")])
+def test_best_score_moves_ranks_to_select(engine: RuleEngine, measure: str, level: str) -> None:
+    for dup_rank_stage in ("dedup", "select"):
+        placed, _ = engine.place({"repeated": f"{measure} = 1"}, dup_rank_stage)
+        assert (placed[0].stage, placed[0].level, placed[0].relative) == (dup_rank_stage, level, (measure,))
 
 
 def test_relative_measures_open_a_run_of_their_own(engine: RuleEngine) -> None:

@@ -64,6 +64,7 @@ def test_all_problems_are_told_at_once() -> None:
         ),
         ({"measures": ["clip_score"]}, "score", "because `measures` asks for clip_score"),
         ({"rules": {"low": "clip_pct >= 0.1"}}, "score", "because the rules low need clip_score"),
+        ({"rules": {"alike": "sem_dup_cos < 0.9"}}, "score", "because the rules alike need clip_score"),
         ({"measures": ["zzz"]}, "measures.0", "known: zh_chars"),
         ({"rules": {"Upper": "true"}}, "rules.Upper", "is no name for a rule"),
         ({"rules": {"a": ""}}, "rules.a", "is empty"),
@@ -112,6 +113,20 @@ def test_a_plan_knows_where_rules_run_and_what_they_need() -> None:
     ]
     assert set(plan.measures) == {"zh_chars", "min_side", "sharpness", "phash", "dup_group", "dup_rank"}
     assert not plan.scores
+
+
+@pytest.mark.parametrize("name", ["phash", "dhash"])
+@pytest.mark.parametrize(
+    ("sections", "others"),
+    [
+        ({"rules": {"near": "dup_rank = 1"}}, {"dup_rank"}),
+        ({"rules": {"repeated": "pair_rank = 1"}}, {"dup_rank", "pair_rank"}),
+        ({"measures": ["dup_group"]}, {"dup_rank"}),
+    ],
+)
+def test_groups_need_the_hash_that_the_recipe_names(name: str, sections: dict[str, Any], others: set[str]) -> None:
+    plan = checked_plan(WHOLE | {"dedup": {"hash": name}} | sections, "recipe test")
+    assert set(plan.measures) == {name, "dup_group", *others}
 
 
 @pytest.mark.parametrize("odd", [{"rules": []}, {"rules": None}, {"measures": None}, {"measures": [None, [1]]}])

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -11,7 +12,7 @@ from dedup import hamming
 from dedup.settings import DedupSettings
 from filters.rules import place_rules
 from pipelines.flow import cells, duplicates
-from pipelines.flow.dedup import judge_with_ranks
+from pipelines.flow.ranks import judge_with_ranks
 from shards.catalog import committed_files
 from shards.tables import read_rows
 from tests.pipelines.conftest import FinishedRun, run_inline
@@ -115,3 +116,12 @@ def test_ranges_and_tables_change_no_group(
     assert len(list(committed_files(run, "dedup-near", "rows"))) > 1
     assert len(list(committed_files(run, "dedup-groups", "rows"))) == 3
     assert groups_in(run) == groups_in(finished.folder)
+
+
+def test_hashes_that_begin_alike_are_spread_over_ranges() -> None:
+    hashes = np.arange(8000, dtype=np.uint64)
+    table = pa.table({"hash": np.concatenate([hashes, hashes]), "uid": ["0" * 32] * 16000})
+    ranges = duplicates._ranges_of(table.append_column("stored_sha256", pa.nulls(16000, pa.string())), 8)
+    assert np.array_equal(ranges[:8000], ranges[8000:])
+    assert set(np.unique(ranges)) == set(range(8))
+    assert np.bincount(ranges).max() < 2.2 * 1000

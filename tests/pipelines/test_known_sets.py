@@ -16,7 +16,7 @@ from pipelines.cli import app
 from shards.catalog import committed_files
 from shards.errors import BadInputError, UsageError
 from shards.tables import read_rows, write_table
-from tests.pipelines.conftest import FinishedRun, photograph, run_inline
+from tests.pipelines.conftest import FinishedRun, InlinePool, photograph, run_inline
 
 LEAKED = {"leaked": "eval_match IS NULL", "near_duplicate": "dup_rank = 1"}
 
@@ -68,7 +68,7 @@ def test_a_hash_file_stands_for_the_folder(tmp_path: Path, finished: FinishedRun
     told = CliRunner().invoke(app, ["fingerprint", str(coco), "-o", str(tmp_path / "val2017.parquet")])
     assert told.exit_code == 0
     assert "broken.jpg: decode_error" in told.output
-    assert "4 images, 1 of them too plain for a phash" in told.output
+    assert "4 images, 1 too plain for a phash, 1 too plain for a dhash" in told.output
     table = read_rows(tmp_path / "val2017.parquet")
     assert table.schema.equals(HASH_FILE)
     assert table["name"].to_pylist() == ["other.png", "val/2.jpg", "val/3.jpg", "white.png"]
@@ -84,6 +84,33 @@ def test_equal_bytes_match_without_a_hash(tmp_path: Path, finished: FinishedRun)
     write_table(tmp_path / "bytes.parquet", pa.Table.from_pylist([row], HASH_FILE))
     rows = dedup_rows(again(finished, tmp_path, dedup={"against": [str(tmp_path / "bytes.parquet")]}))
     assert {name for name, row in rows.items() if row["seen_in"] == "bytes"} == {"4.png"}
+
+
+@pytest.mark.parametrize("files", [["coco"], ["val.parquet"]])
+def test_sets_are_matched_by_the_hash_that_the_recipe_names(
+    tmp_path: Path, finished: FinishedRun, coco: Path, files: list[str]
+) -> None:
+    told = CliRunner().invoke(app, ["fingerprint", str(coco), "-o", str(tmp_path / "val.parquet")])
+    assert told.exit_code == 0
+    dedup = {"evaluation": [str(tmp_path / file) for file in files], "hash": "dhash"}
+    run = again(finished, tmp_path, dedup=dedup)
+    assert {name for name, row in dedup_rows(run).items() if row["eval_match"]} == {"2.png", "3.png"}
+    pool = InlinePool()
+    run_inline(finished.recipe | {"dedup": dedup | {"hash": "phash"}}, run, pool)
+    assert {"dedup-shuffle", "dedup-known", "dedup-match"} <= set(pool.steps())
+    assert {name for name, row in dedup_rows(run).items() if row["eval_match"]} == {"2.png", "3.png"}
+
+
+@pytest.mark.parametrize("section", ["against", "evaluation"])
+@pytest.mark.parametrize("below", ["", "release", "release/manifest/kept-000000.parquet"])
+def test_a_run_is_not_matched_with_itself(tmp_path: Path, finished: FinishedRun, section: str, below: str) -> None:
+    run = finished.copy(tmp_path)
+    before = (run / "recipe.yaml").read_bytes()
+    link = tmp_path / "elsewhere"
+    link.symlink_to(run, target_is_directory=True)
+    with pytest.raises(UsageError, match=f"dedup.{section}: .*elsewhere.* is the run's own folder"):
+        run_inline(finished.recipe | {"dedup": {section: [str(link / below)]}}, run)
+    assert (run / "recipe.yaml").read_bytes() == before
 
 
 @pytest.mark.parametrize("below", ["", "release"])
@@ -114,6 +141,14 @@ def test_what_changes_in_a_set_is_matched_anew(tmp_path: Path, finished: Finishe
         ({"against": ["empty"]}, {}, "dedup.against.0", "neither a run nor a release"),
         ({"evaluation": ["empty"]}, {}, "dedup.evaluation.0", "nor a folder with images"),
         ({"against": ["words.parquet"]}, {}, "dedup.against.0", "no column `phash`"),
+        ({"against": ["old.parquet"], "hash": "dhash"}, {}, "dedup.against.0", "no column `dhash`"),
+        (
+            {"evaluation": ["old.parquet"], "hash": "dhash"},
+            {},
+            "dedup.evaluation.0",
+            ", but phash: `curate fingerprint`",
+        ),
+        ({"against": ["by-dhash.parquet"]}, {}, "dedup.against.0", "no column `phash`"),
         ({"against": ["text.txt"]}, {}, "dedup.against.0", "is no Parquet file"),
         ({"evaluation": ["a/set", "b/set"]}, {}, "dedup.evaluation.1", "another set is called set"),
         ({}, {"new": "seen_in IS NULL"}, "dedup.against", "is empty"),
@@ -135,6 +170,9 @@ def test_sets_that_cannot_be_matched_are_refused(
     for folder in ("a/set", "b/set"):
         (Path(folder) / "1.png").write_bytes(photograph(1))
     write_table(Path("words.parquet"), pa.table({"phash": ["x"]}))
+    write_table(Path("old.parquet"), pa.table({"sha256": ["x"], "phash": pa.array([1], pa.uint64())}))
+    row = {"name": "x", "sha256": "x", "phash": None, "dhash": 1}  # as manifests are, where dhash alone was measured
+    write_table(Path("by-dhash.parquet"), pa.Table.from_pylist([row], HASH_FILE))
     Path("text.txt").write_text("x")
     with pytest.raises(UsageError) as refused:
         checked_plan(finished.recipe | {"dedup": dedup, "rules": rules}, "test")
@@ -155,4 +193,4 @@ def test_fingerprint_says_what_is_wrong(tmp_path: Path) -> None:
 def test_files_that_are_no_hash_files_are_refused(tmp_path: Path) -> None:
     write_table(tmp_path / "x.parquet", pa.table({"phash": pa.array([1], pa.int64())}))
     with pytest.raises(BadInputError, match="64 unsigned bits"):
-        read_known([tmp_path / "x.parquet"])
+        read_known([tmp_path / "x.parquet"], "phash")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.flow.tally import best_of_groups, percentiles, with_relative
+from pipelines.flow.tally import best_of_groups, percentiles, repeats_in_pairs, with_relative
 
 SCORES = st.lists(st.none() | st.integers(-10, 10).map(lambda n: n / 10), max_size=30)
 
@@ -65,3 +65,37 @@ def test_the_best_score_of_a_group_ranks_first_across_parts() -> None:
         "b": 3,
         "d": 1,
     }
+
+
+PAIRS = pa.list_(pa.struct([("text", pa.string()), ("clip_score", pa.float64()), ("drop_reason", pa.string())]))
+
+
+def with_texts(uid: str, group: str | None, texts: list[tuple[str, float | None, str | None]]) -> pa.Table:
+    """A standing sample of one part, of its best text's score."""
+    entries = [{"text": text, "clip_score": score, "drop_reason": reason} for text, score, reason in texts]
+    table = scored([max((score for _, score, _ in texts if score is not None), default=None)])
+    table = table.append_column("uid", pa.array([uid])).append_column("dup_group", pa.array([group], pa.string()))
+    return table.append_column("texts", pa.array([entries], PAIRS))
+
+
+def test_a_text_ranks_by_its_own_score_across_parts() -> None:
+    parts = [
+        with_texts("a", "g", [("一", 0.1, None), ("二", 0.9, None)]),
+        with_texts("b", "g", [("一", 0.2, None), ("二", 0.8, "low")]),
+        with_texts("c", None, [("一", 0.0, None)]),
+        with_texts("d", "g", [("一", None, None)]),
+    ]
+    tally = repeats_in_pairs(iter(parts))
+    assert sorted(tally.to_pylist(), key=lambda row: row["uid"]) == [
+        {"uid": "a", "text": "一", "pair_rank": 2},
+        {"uid": "d", "text": "一", "pair_rank": 3},
+    ]
+    filled = [with_relative(part, "pair_rank", tally)["texts"].to_pylist()[0] for part in parts]
+    assert [[text["pair_rank"] for text in texts] for texts in filled] == [[2, 1], [1, None], [1], [3]]
+
+
+def test_a_tally_of_pairs_without_repeats_is_empty_and_all_rank_first() -> None:
+    part = with_texts("a", "g", [("一", 0.1, None)])
+    tally = repeats_in_pairs([part])
+    assert tally.num_rows == 0
+    assert with_relative(part, "pair_rank", tally)["texts"].to_pylist()[0][0]["pair_rank"] == 1

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.flow.texts import merged_texts, with_captions
+from filters.measures import MEASURES
+from pipelines.flow.texts import merged_texts, with_blank, with_captions, with_text_field
 from shards.schema import MAX_TEXTS, kind_rank
 
 TEXT = pa.struct(
@@ -44,11 +45,15 @@ class TestMerging:
         table = table_of([[text("alt", "一")], [text("alt", "二")], [text("alt", "二")]], [None, "0", "0"])
         assert [entry["text"] for entry in merged_texts(table)["texts"].to_pylist()[0]] == ["一", "二"]
 
+    def test_who_has_no_words_left_hands_nothing_on(self) -> None:
+        table = table_of([[text("alt", "一")], [text("alt", "二", reason="repeated")]], [None, "0"])
+        assert merged_texts(table) is table
+
     def test_without_duplicates_nothing_changes(self) -> None:
         table = table_of([[text("alt", "一")], []])
         assert merged_texts(table) is table
 
-    @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 10))
+    @given(st.integers(0, 40), st.integers(1, 40), st.integers(0, 10))
     def test_a_survivor_keeps_a_bounded_number_of_texts_standing_ones_first(
         self, own: int, given_texts: int, fallen: int
     ) -> None:
@@ -60,6 +65,30 @@ class TestMerging:
         possible = min(own, MAX_TEXTS) + min(given_texts, MAX_TEXTS)
         assert len(standing) == min(MAX_TEXTS, possible)
         assert found == sorted(found, key=lambda entry: (kind_rank(entry["kind"]), entry["text"]))
+
+
+class TestFields:
+    def test_a_field_is_added_in_place_and_missing_lists_stay_missing(self) -> None:
+        whole = table_of([[text("alt", "零")], [text("alt", "一"), text("title", "二")], None, [], [text("alt", "三")]])
+        table = pa.concat_tables([whole.slice(1, 2), whole.slice(3)])
+        for values in ([1, 2, 3], [4, None, 6]):  # the second time in its old place
+            table = with_text_field(table, "pair_rank", pa.array(values, pa.int32()))
+            lists = table["texts"].to_pylist()
+            assert [entry and [one["pair_rank"] for one in entry] for entry in lists] == [
+                values[:2],
+                None,
+                [],
+                values[2:],
+            ]
+            assert [field.name for field in table.schema.field("texts").type.value_type] == [*TEXT.names, "pair_rank"]
+        assert [one["text"] for one in lists[0]] == ["一", "二"]
+
+    @pytest.mark.parametrize("rows", [[], [[text("alt", "一")], None]])
+    def test_a_measure_that_nobody_has_is_null(self, rows: list[list[dict[str, Any]] | None]) -> None:
+        table = with_blank(with_blank(table_of(rows), MEASURES["pair_rank"]), MEASURES["dup_rank"])
+        assert table["dup_rank"].to_pylist() == [None] * len(rows)
+        assert table.schema.field("texts").type.value_type.field("pair_rank").type == pa.int32()
+        assert [one["pair_rank"] for texts in table["texts"].to_pylist() for one in texts or []] == [None] * bool(rows)
 
 
 class TestCaptions:

@@ -1,7 +1,7 @@
 """Pillow's Lanczos for grey bytes, to the bit, in loops that the compiler turns into vector code.
 
 Weights are fixed-point numbers of 22 bits, and sums are rounded to bytes after each direction: what Pillow's
-Resample.c does, and what imagehash's phash therefore rests on.
+Resample.c does, and what the hashes of imagehash therefore rest on.
 """
 
 import math
