@@ -1,4 +1,4 @@
-"""JSON lines: rows of a byte range, a bad line being a row of its own."""
+"""JSON lines, or one array of objects: rows of a byte range, a bad record being a row of its own."""
 
 import json
 from collections.abc import Iterator
@@ -8,12 +8,16 @@ from typing import Any
 import pyarrow as pa
 
 from crawler.input_files import open_stream
+from crawler.json_array import MAX_ELEMENT_BYTES, array_elements, is_array
+from crawler.sources import ResolvedTable
 from crawler.table_rows import Rows
+from crawler.typed_texts import fault_of_texts, typed_texts
 from shards.errors import BadInputError
 
-MAX_LINE_BYTES = 32 * 2**20
+MAX_LINE_BYTES = MAX_ELEMENT_BYTES
 _CHUNK = 2**20
 _PEEKED_LINES = 100
+_PEEKED_BYTES = 4096
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -27,8 +31,8 @@ class JsonSlice:
 
 
 def json_slices(path: str, num_bytes: int, compression: str | None, slice_bytes: int) -> list[JsonSlice]:
-    """Ranges of about `slice_bytes` that end at line ends; a compressed file is one range."""
-    if compression or num_bytes <= slice_bytes:
+    """Ranges of about `slice_bytes` that end at line ends; a compressed file is one range, and so is an array."""
+    if compression or num_bytes <= slice_bytes or holds_array(path, None):
         return [JsonSlice(0, num_bytes, 1)]
     slices, start, first_row, row, position = [], 0, 1, 1, 0
     with open_stream(path, None) as stream:
@@ -42,11 +46,20 @@ def json_slices(path: str, num_bytes: int, compression: str | None, slice_bytes:
     return [*slices, JsonSlice(start, num_bytes, first_row)] if start < num_bytes else slices
 
 
+def holds_array(path: str, compression: str | None) -> bool:
+    """Whether the file holds one array rather than lines of objects."""
+    with open_stream(path, compression) as stream:
+        try:
+            return is_array(stream.read(_PEEKED_BYTES))
+        except (OSError, pa.ArrowInvalid) as error:
+            raise BadInputError(f"{path}: broken or cut short: {error}") from error
+
+
 def json_keys(path: str, compression: str | None) -> list[str] | None:
     """The keys of the first objects, or None where the first lines hold no object at all (all blank)."""
     keys: dict[str, None] = {}
     num_seen = num_objects = 0
-    for _, line in _lines(path, compression, JsonSlice(0, 2 * MAX_LINE_BYTES, 1)):
+    for _, line in _records(path, compression, JsonSlice(0, 2 * MAX_LINE_BYTES, 1)):
         if num_seen == _PEEKED_LINES:
             break
         num_seen += 1
@@ -55,46 +68,64 @@ def json_keys(path: str, compression: str | None) -> list[str] | None:
             num_objects += 1
             keys |= dict.fromkeys(row)
     if num_seen and not num_objects:
-        raise BadInputError(f"{path}: none of its first {num_seen} lines is a JSON object; expected JSON lines")
+        what = f"none of its first {num_seen} records is a JSON object"
+        raise BadInputError(f"{path}: {what}; expected JSON lines, or one array of objects")
     return list(keys) if num_seen else None
 
 
 def json_rows(
-    path: str, compression: str | None, where: JsonSlice, columns: dict[str, str], batch_rows: int
+    path: str, compression: str | None, where: JsonSlice, resolved: ResolvedTable, batch_rows: int
 ) -> Iterator[Rows]:
-    """Rows of the slice; `columns` maps candidate columns to keys."""
-    batch = _Batch(columns)
-    for number, line in _lines(path, compression, where):
-        batch.add(number, line)
+    """Rows of the slice: one a record, or one a text where a record holds several."""
+    batch = _Batch(resolved)
+    for number, record in _records(path, compression, where):
+        batch.add(number, record)
         if batch.num_rows >= batch_rows:
             yield batch.rows()
-            batch = _Batch(columns)
+            batch = _Batch(resolved)
     if batch.num_rows:
         yield batch.rows()
 
 
 class _Batch:
-    """Lines being gathered into columns."""
+    """Records being gathered into columns."""
 
-    def __init__(self, columns: dict[str, str]) -> None:
-        self.num_rows = 0
-        self._columns = columns
+    def __init__(self, resolved: ResolvedTable) -> None:
+        self._resolved = resolved
         self._numbers: list[int] = []
-        self._values: dict[str, list[bytes | None]] = {field: [] for field in columns}
+        several = ("kind", "text") if resolved.layout else ()
+        self._values: dict[str, list[bytes | None]] = {field: [] for field in (*resolved.columns, *several)}
         self._broken: list[tuple[int, str]] = []
-        self._num_bytes = 0
 
-    def add(self, number: int, line: bytes | None) -> None:
-        self.num_rows += 1
-        row, fault = _parse(line)
-        if row is None:
+    @property
+    def num_rows(self) -> int:
+        return len(self._numbers) + len(self._broken)
+
+    def add(self, number: int, record: bytes | None) -> None:
+        row, fault = _parse(record)
+        if row is not None:
+            fault = self._fault_of(row)
+        if row is None or fault:
             self._broken.append((number, fault))
             return
-        values = {field: row.get(key) for field, key in self._columns.items()}
-        odd = next((f for f, v in values.items() if v is not None and not isinstance(v, str)), None)
-        if odd is not None:
-            self._broken.append((number, f"{self._columns[odd]!r} is {type(values[odd]).__name__}, not text"))
+        values = {field: row.get(key) for field, key in self._resolved.columns.items()}
+        if self._resolved.layout is None:
+            self._append(number, values)
             return
+        texts = typed_texts(row, self._resolved.layout)
+        for kind, text in texts:
+            self._append(number, {**values, "kind": kind, "text": text})
+        if not texts:
+            self._append(number, {**values, "kind": None, "text": None})
+
+    def _fault_of(self, row: dict[str, Any]) -> str:
+        """What makes an object no row: a value that should be text and is none; empty where nothing does."""
+        for key in self._resolved.columns.values():
+            if not isinstance(row.get(key), str | None):
+                return f"{key!r} is {type(row[key]).__name__}, not text"
+        return fault_of_texts(row, self._resolved.layout) if self._resolved.layout else ""
+
+    def _append(self, number: int, values: dict[str, str | None]) -> None:
         self._numbers.append(number)
         for field, value in values.items():
             # A lone surrogate (\ud800) becomes bytes that are not UTF-8, and is judged as such.
@@ -108,13 +139,20 @@ class _Batch:
 
 def _parse(line: bytes | None) -> tuple[dict[str, Any] | None, str]:
     if line is None:
-        return None, f"a line of more than {MAX_LINE_BYTES} bytes"
+        return None, f"a record of more than {MAX_LINE_BYTES} bytes"
     try:
         # What is not UTF-8 inside a string survives as surrogates, and is judged by the column it is in.
         row = json.loads(line.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError) as error:
         return None, f"not JSON: {error}"[:200]
     return (row, "") if isinstance(row, dict) else (None, f"{type(row).__name__}, not an object")
+
+
+def _records(path: str, compression: str | None, where: JsonSlice) -> Iterator[tuple[int, bytes | None]]:
+    """Lines, or elements of an array, with their numbers; None for one that is too long to be read."""
+    if where.start == 0 and holds_array(path, compression):
+        return enumerate(array_elements(_chunks(path, compression, where)), start=1)
+    return _lines(path, compression, where)
 
 
 def _lines(path: str, compression: str | None, where: JsonSlice) -> Iterator[tuple[int, bytes | None]]:

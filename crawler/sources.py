@@ -1,9 +1,11 @@
 """What a recipe's `source:` may say: tables of URLs, WARC files, or seed sites to crawl."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from shards.layouts import LAYOUTS, Layout
 from shards.settings import Section
 
 
@@ -26,31 +28,8 @@ class TableColumns(Section):
     )
 
 
-class TableLayout(Section):
-    """A released format that needs no `columns:`."""
-
-    columns: TableColumns
-    text_kind: str
-    strength: Literal["strong", "weak"] | None
-
-
-LAYOUTS = {
-    "wukong": TableLayout(columns=TableColumns(url="url", text="caption"), text_kind="caption", strength="weak"),
-    "laion": TableLayout(columns=TableColumns(url="URL", text="TEXT"), text_kind="alt", strength="weak"),
-    "coyo": TableLayout(columns=TableColumns(url="url", text="text"), text_kind="alt", strength="weak"),
-    "datacomp": TableLayout(
-        columns=TableColumns(url="url", text="text", sha256="sha256"), text_kind="alt", strength="weak"
-    ),
-    "img2dataset": TableLayout(
-        columns=TableColumns(url="url", text="caption", sha256="sha256"), text_kind="caption", strength=None
-    ),
-}
-"""Named layouts of URL lists, as their authors released them. The sha256 of DataComp and img2dataset is of the bytes as
-downloaded; LAION's `hash` is of URL and text, COYO's is perceptual: neither says what bytes to expect."""
-
-
 class TableSource(Section):
-    """A list of image URLs with texts, in CSV, TSV, Parquet or JSON lines."""
+    """A list of image URLs with texts, in CSV, TSV, Parquet or JSON: lines, or one array."""
 
     kind: Literal["table"] = Field(description="Rows of files, one image URL and text each.")
     paths: list[str] = Field(min_length=1, description="Files or globs, local or s3://.")
@@ -74,13 +53,14 @@ class TableSource(Section):
             raise ValueError(f"unknown layout {self.layout!r}; known: {', '.join(LAYOUTS)}")
         if isinstance(self.license, ColumnName) and self.columns is not None and self.columns.license:
             raise ValueError("`license: {column: …}` and `columns: {license: …}` say the same thing: keep one")
+        if self.layout is not None and self.text_kind is not None and LAYOUTS[self.layout].holds_several_texts:
+            raise ValueError(f"layout {self.layout} says of what kind each text is: leave `text_kind:` out")
         return self
 
     def resolved(self) -> "ResolvedTable":
         """The source with its layout looked up: column names and constants side by side."""
         layout = LAYOUTS[self.layout] if self.layout else None
         columns = self.columns or (layout.columns if layout else TableColumns(url="url"))
-        strength = self.strength or (layout.strength if layout else None)
         named: dict[str, str | None] = {
             "url": columns.url,
             "text": columns.text,
@@ -88,27 +68,38 @@ class TableSource(Section):
             "query": columns.query,
             "license": columns.license,
             "expected_sha256": columns.sha256,
+            "category": layout.columns.category if layout else None,
         }
         constants: dict[str, str | None] = {"source": self.layout or self.kind}
         for field, value in (
-            ("strength", strength),
+            ("strength", self.strength or (layout.strength if layout else None)),
             ("category", self.category),
             ("license", self.license),
         ):
             if isinstance(value, ColumnName):
                 named[field] = value.column
             elif value is not None:
+                named.pop(field, None)
                 constants[field] = value
-        kind = self.text_kind or (layout.text_kind if layout else "caption")
-        return ResolvedTable(columns={k: v for k, v in named.items() if v}, constants=constants, kind=kind)
+        return ResolvedTable(
+            columns={k: v for k, v in named.items() if v},
+            constants=constants,
+            kind=self.text_kind or (layout.text_kind if layout else "caption"),
+            layout=layout if layout and layout.holds_several_texts else None,
+        )
 
 
-class ResolvedTable(Section):
-    """What a table reader needs to know: candidate column -> file column, fixed values, and the texts' kind."""
+@dataclass(frozen=True)
+class ResolvedTable:
+    """What a table reader needs to know: candidate column -> file column, fixed values, and the texts' kind.
+
+    `layout` stands where a record holds several texts, and says which.
+    """
 
     columns: dict[str, str]
     constants: dict[str, str | None]
     kind: str
+    layout: Layout | None = None
 
 
 class WarcSource(Section):

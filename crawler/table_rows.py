@@ -33,7 +33,7 @@ def candidates_of(rows: Rows, name: str, resolved: ResolvedTable) -> pa.RecordBa
     has_fault = pc.is_valid(url_fault)
     built = {
         "url": url,
-        "kind": pc.if_else(pc.is_valid(text), resolved.kind, pa.scalar(None, pa.string())),
+        "kind": pc.if_else(pc.is_valid(text), _kinds(rows, resolved), pa.scalar(None, pa.string())),
         "text": pc.if_else(has_fault, pa.scalar(None, pa.string()), text),
         "origin": _origins(name, rows.numbers),
         "drop_reason": pc.if_else(
@@ -53,6 +53,10 @@ def candidates_of(rows: Rows, name: str, resolved: ResolvedTable) -> pa.RecordBa
         built[column] = pa.repeat(pa.scalar(value, pa.string()), num_rows)
     batch = _batch(built, num_rows)
     return _with_broken(batch, rows, name, resolved) if rows.broken else batch
+
+
+def _kinds(rows: Rows, resolved: ResolvedTable) -> Any:
+    return _plain_column(rows.columns["kind"]) if "kind" in rows.columns else pa.scalar(resolved.kind)
 
 
 def _url_column(raw: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -1,4 +1,4 @@
-"""URL lists in CSV, TSV, Parquet and JSON lines: planned as slices, read as raw candidates."""
+"""URL lists in CSV, TSV, Parquet and JSON: planned as slices, read as raw candidates."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -56,6 +56,10 @@ def read_table_slice(piece: TableSlice, source: TableSource) -> Iterator[pa.Reco
 
 def _plan_file(file: InputFile, resolved: ResolvedTable) -> list[TableSlice]:
     form, compression = _format_of(file)
+    if resolved.layout and form != "jsonl":
+        raise BadInputError(
+            f"{file.path}: layout {resolved.constants['source']} has several texts a record; expected .jsonl or .json"
+        )
     if file.num_bytes == 0:
         raise BadInputError(f"{file.path}: empty file (0 bytes); expected {form} with a column {_wanted(resolved)}")
     if form == "parquet":
@@ -143,7 +147,7 @@ def _rows_of(piece: TableSlice, resolved: ResolvedTable) -> Iterator[Rows]:
     columns = resolved.columns
     if piece.format == "jsonl":
         where = JsonSlice(piece.start, piece.stop, piece.first_row)
-        return json_rows(piece.path, piece.compression, where, columns, BATCH_ROWS)
+        return json_rows(piece.path, piece.compression, where, resolved, BATCH_ROWS)
     return csv_rows(piece.path, piece.compression, _delimiter(piece.format), columns)
 
 

@@ -1,7 +1,8 @@
 """One attempt at a task, in the process that runs it: do the work, publish its files, commit the record."""
 
 from pipelines.stages import WORK
-from pipelines.tasks import Context, Job, RowFilter, Task
+from pipelines.stages_again import WORK_AGAIN
+from pipelines.tasks import Context, Job, Outcome, RowFilter, Task
 from shards.lease import holds
 from shards.parts import Attempt, Record
 from shards.storage import disk_faults
@@ -13,7 +14,7 @@ def perform(task: Task, context: Context, rows: RowFilter | None = None) -> Reco
     attempt = Attempt(folder, task.index)
     try:
         with disk_faults(folder.path):
-            outcome = WORK[task.step](Job(task, context, attempt, rows or RowFilter()))
+            outcome = _work(Job(task, context, attempt, rows or RowFilter()))
             files = attempt.publish()
     finally:
         attempt.discard()
@@ -27,6 +28,10 @@ def probe(task: Task, context: Context, rows: RowFilter) -> None:
     """Do the work on some rows and throw the result away: it raises or dies, or these rows are innocent."""
     attempt = Attempt(context.folder(task.step), task.index)
     try:
-        WORK[task.step](Job(task, context, attempt, rows))
+        _work(Job(task, context, attempt, rows))
     finally:
         attempt.discard()
+
+
+def _work(job: Job) -> Outcome:
+    return (WORK if job.context.below is None else WORK_AGAIN)[job.task.step](job)

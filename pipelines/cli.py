@@ -142,6 +142,78 @@ def sql(
 
 @app.command()
 @_told_plainly
+def release(
+    run: RunArgument,
+    out: Annotated[str, typer.Option(help="The release's folder, new or empty.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="The recipe to decide by; default: the run's own, as --set changes it.")
+    ] = None,
+    shards: Annotated[bool, typer.Option("--shards", help="Write the tars too.")] = False,
+    set_: SetOption = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Parts at once; default: the CPUs there are.")] = None,
+) -> None:
+    """Decide a finished run again by another recipe, over what was measured: manifest and uids, or shards as well."""
+    from pipelines.funnel import print_stats
+    from pipelines.plan_file import read_plan
+    from pipelines.progress import Progress
+    from pipelines.recipe import read_recipe
+    from pipelines.release_again import release_again, told_lacking
+    from pipelines.workers import RayPool
+
+    read_plan(run)
+    name = recipe or str(run / "recipe.yaml")
+    mapping = read_recipe(name, set_ or ())
+    made = release_again(
+        run.resolve(), mapping, f"recipe {name}", out, shards, lambda: RayPool(None, workers), Progress()
+    )
+    print_stats(made.stats, made.plan.rules)
+    for line in told_lacking(made, run):
+        typer.echo(line)
+    typer.echo(f"\n{made.folder}")
+
+
+@app.command()
+@_told_plainly
+def verify(
+    path: Annotated[Path, typer.Argument(metavar="RUN-or-RELEASE", help="The folder of a run or of a release.")],
+) -> None:
+    """Check every digest, every count and every sample of a run or a release; ends with 1 if anything is wrong."""
+    from pipelines.live_line import LiveLine
+    from pipelines.verify.command import verify as verify_path
+
+    verdict = verify_path(path.resolve(), typer.echo, LiveLine())
+    typer.echo(verdict.summary)
+    raise typer.Exit(1 if verdict.num_faults else 0)
+
+
+@app.command()
+@_told_plainly
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="The folder of a run or of a release.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another one, usually the later.")],
+    format_: Annotated[str, typer.Option("--format", "-f", help="table, or json.")] = "table",
+) -> None:
+    """Tell what changed from one release to another, by reason; ends with 0 whether or not they differ."""
+    from pipelines.diff.command import describe_difference
+
+    typer.echo(describe_difference(a.resolve(), b.resolve(), format_))
+
+
+@app.command()
+@_told_plainly
+def export(
+    path: Annotated[Path, typer.Argument(metavar="RUN-or-RELEASE", help="The folder of a run or of a release.")],
+    layout: Annotated[str, typer.Option(help="wukong, zero, wudaomm, wenlan, chinese-clip, laion, datacomp or coyo.")],
+    out: Annotated[str, typer.Option(help="The folder to write, new or empty.")],
+) -> None:
+    """Write the kept samples in the format of a released dataset; says what that format cannot hold."""
+    from pipelines.export import export_lines
+
+    typer.echo("\n".join(export_lines(path.resolve(), layout, out)))
+
+
+@app.command()
+@_told_plainly
 def schema() -> None:
     """Print the recipe's JSON Schema, for editors."""
     from pipelines.recipe import Recipe

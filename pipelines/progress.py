@@ -1,32 +1,28 @@
 """Progress for people: a live line per stage with rate, ETA and keep share, or plain lines where nobody watches."""
 
-import os
 import sys
 import time
 from collections import defaultdict
 from typing import TextIO
 
 from pipelines.fetch_meter import FetchMeter
+from pipelines.live_line import LiveLine
 from pipelines.tasks import Batch, Task
 from shards.parts import Record, StepFolder
-
-_PLAIN_EVERY_S = 10.0
-_USUAL_COLUMNS = 120
 
 
 class Progress:
     """Counts parts and rows of the stage that runs. Clocks are used here for display alone."""
 
     def __init__(self, stream: TextIO = sys.stderr, live: bool | None = None) -> None:
-        self._stream = stream
-        self._live = stream.isatty() if live is None else live
+        self._line = LiveLine(stream, live)
         self._stage = ""
         self._listings: dict[str, set[tuple[int, str]]] = {}
         self._reset()
 
     def _reset(self) -> None:
         self._started = time.monotonic()
-        self._shown = self._started
+        self._line.rest()
         self._planned = self._skipped = self._parts = self._rows = 0
         self._counts: dict[str, int] = defaultdict(int)
         self._downloads = FetchMeter()
@@ -75,16 +71,12 @@ class Progress:
         """Show where the stage stands, as often as the reader can use it."""
         now = time.monotonic()
         self._downloads.read(now)
-        if now - self._shown >= (0.5 if self._live else _PLAIN_EVERY_S):
-            self._shown = now
-            self._show(self._line(now))
+        if self._line.is_due():
+            self._line.show(self._state(now))
 
     def note(self, text: str) -> None:
         """A line that stays, such as a retry."""
-        if self._live:
-            self._stream.write("\r\x1b[2K")
-        self._stream.write(_printable(text) + "\n")
-        self._stream.flush()
+        self._line.note(text)
 
     def end(self, stage: str) -> None:
         """The stage is complete."""
@@ -102,7 +94,7 @@ class Progress:
             if downloads is not None:
                 self.note(f"{'':8} {downloads}")
 
-    def _line(self, now: float) -> str:
+    def _state(self, now: float) -> str:
         done, seconds = self._skipped + self._parts, max(now - self._started, 1e-6)
         left = self._planned - done
         eta = f", ETA {left * seconds / self._parts:.0f} s" if self._parts and left else ""
@@ -115,20 +107,3 @@ class Progress:
         total = sum(self._counts.values())
         kept = self._counts.get("standing", 0) + self._counts.get("kept", 0)
         return f", {kept / total:.1%} stand" if total else ""
-
-    def _show(self, line: str) -> None:
-        line = _printable(line)
-        self._stream.write(f"\r\x1b[2K{line[: self._columns() - 1]}" if self._live else line + "\n")
-        self._stream.flush()
-
-    def _columns(self) -> int:
-        """The terminal's width: a line that wraps could not be written over."""
-        try:
-            return os.get_terminal_size(self._stream.fileno()).columns or _USUAL_COLUMNS
-        except (OSError, ValueError):
-            return _USUAL_COLUMNS
-
-
-def _printable(text: str) -> str:
-    """No control characters of a hostile page reach a terminal."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text)

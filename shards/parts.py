@@ -56,6 +56,9 @@ class Record:
 class StepFolder:
     """One step's folder in a run: its part files, and under `_done/` the records that say which of them count."""
 
+    is_synced = True
+    """Whether parts are on disk before they count: else they outlive a killed process, and not the machine."""
+
     def __init__(self, run: Path, step: str) -> None:
         self.path = run / step
         self.step = step
@@ -99,7 +102,7 @@ class StepFolder:
         self._done.mkdir(parents=True, exist_ok=True)
         if not may_commit():
             raise BrokenRunError(f"{self.step} part {record.index}: another run took over this folder")
-        if put_if_absent(self._record_path(record.index, record.fingerprint), record.to_json()):
+        if put_if_absent(self._record_path(record.index, record.fingerprint), record.to_json(), self.is_synced):
             return record
         return self.record(record.index, record.fingerprint)
 
@@ -141,7 +144,7 @@ class Attempt:
         files = []
         for role, (temporary, final) in sorted(self._roles.items()):
             size, digest = temporary.stat().st_size, sha256_of(temporary)
-            publish(temporary, final)
+            publish(temporary, final, self._folder.is_synced)
             files.append(PartFile(role, str(final.relative_to(self._folder.path)), size, digest))
         return tuple(files)
 

@@ -43,26 +43,32 @@ def put_whole(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
 
 
-def put_if_absent(path: Path, data: bytes) -> bool:
-    """Like `put_whole`, but the first writer wins. Returns whether this call was the first."""
+def put_if_absent(path: Path, data: bytes, is_synced: bool = True) -> bool:
+    """Like `put_whole`, but the first writer wins. Returns whether this call was the first.
+
+    What is not `is_synced` outlives the process, and not the machine.
+    """
     with disk_faults(path):
-        temporary = _write_beside(path, data)
+        temporary = _write_beside(path, data, is_synced)
         try:
             os.link(temporary, path)
         except FileExistsError:
             return False
         finally:
             temporary.unlink()
-        sync_folder(path.parent)
+        if is_synced:
+            sync_folder(path.parent)
         return True
 
 
-def publish(temporary: Path, final: Path) -> None:
+def publish(temporary: Path, final: Path, is_synced: bool = True) -> None:
     """Give a file that was written in full its final name in the same folder, after it is on disk."""
     with disk_faults(final):
-        sync_file(temporary)
+        if is_synced:
+            sync_file(temporary)
         temporary.rename(final)
-        sync_folder(final.parent)
+        if is_synced:
+            sync_folder(final.parent)
 
 
 def list_names(folder: Path) -> list[str]:
@@ -96,10 +102,11 @@ def sync_folder(folder: Path) -> None:
     sync_file(folder)
 
 
-def _write_beside(path: Path, data: bytes) -> Path:
+def _write_beside(path: Path, data: bytes, is_synced: bool = True) -> Path:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if is_synced:
+            os.fsync(file.fileno())
     return temporary

@@ -67,9 +67,9 @@ class TableWriter:
         self.close()
 
 
-def write_table(path: Path, table: pa.Table) -> None:
+def write_table(path: Path, table: pa.Table, read_once: bool = False) -> None:
     """Write one table whole."""
-    with TableWriter(path, table.schema) as writer:
+    with TableWriter(path, table.schema, read_once) as writer:
         writer.write(table)
 
 

@@ -96,7 +96,8 @@ def collect(job: Job) -> Outcome:
             candidates = candidates_of(raw, job)
             writer.write(candidates, _ROW_GROUP)
             count_reasons(counts, candidates)
-    return Outcome(writer.num_rows, counts)
+    versions = [code_version(name) for name in text_measure_names(job.plan.measures)]
+    return Outcome(writer.num_rows, counts, {"measures": versions})
 
 
 def _raw_batches(job: Job) -> Iterator[pa.RecordBatch]:

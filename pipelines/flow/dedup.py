@@ -74,7 +74,7 @@ def stand(job: Job) -> Outcome:
         of_groups = bucket_of_uids(shared["dup_group"], len(ranges))
         write_buckets(job.attempt.path("shared", "shared.parquet"), shared, of_groups, len(ranges))
         table = table.drop_columns(["is_shared"])
-    write_table(job.attempt.path("rows", "parquet"), table)
+    write_table(job.attempt.path("rows", "parquet"), table, read_once=True)
     return Outcome(table.num_rows)
 
 

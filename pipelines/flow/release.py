@@ -96,7 +96,8 @@ def _write_kept(job: Job) -> Outcome:
     for number in range(start // size, -(-stop // size)):
         shard = rows.filter(pa.array(shards == number)).sort_by("uid")
         manifest = manifest_rows(shard, job.plan)
-        _write_shard(job, number, shard, manifest)
+        if job.context.writes_shards:
+            _write_shard(job, number, shard, manifest)
         manifests.append(manifest)
     table = pa.concat_tables(manifests)
     _write_manifest(job, "manifest", f"manifest/kept-{job.task.inputs['file']:06d}.parquet", table)

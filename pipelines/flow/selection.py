@@ -127,7 +127,7 @@ def judge(job: Job) -> Outcome:
     """One part judged by the rules over scores, with each sample's would-be caption."""
     table = read_rows(job.path("part"))
     table = judge_samples(table, job.plan.rules_at("score"), "score", RuleEngine())
-    write_table(job.attempt.path("rows", "parquet"), captioned(table, job))
+    write_table(job.attempt.path("rows", "parquet"), captioned(table, job), read_once=True)
     return Outcome(table.num_rows)
 
 
@@ -150,7 +150,7 @@ def settle(job: Job) -> Outcome:
     fetched = job.task.inputs["fetched"]
     table = put(table, "fetch_index", pa.array(np.full(table.num_rows, fetched.index, np.int32)))
     table = put(table, "fetch_fingerprint", pa.array([fetched.fingerprint] * table.num_rows, pa.string()))
-    write_table(job.attempt.path("rows", "parquet"), table)
+    write_table(job.attempt.path("rows", "parquet"), table, read_once=True)
     return Outcome(table.num_rows, counts)
 
 
@@ -174,8 +174,9 @@ def finish(job: Job) -> Outcome:
     counts: dict[str, int] = {}
     count_reasons(counts, table)
     kept = standing(table)
-    write_table(job.attempt.path("kept", "kept.parquet"), kept)
-    write_table(job.attempt.path("dropped", "dropped.parquet"), table.filter(pc.is_valid(table["drop_reason"])))
+    dropped = table.filter(pc.is_valid(table["drop_reason"]))
+    write_table(job.attempt.path("kept", "kept.parquet"), kept, read_once=True)
+    write_table(job.attempt.path("dropped", "dropped.parquet"), dropped, read_once=True)
     return Outcome(table.num_rows, counts, {"kept": kept.num_rows})
 
 

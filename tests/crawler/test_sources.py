@@ -3,7 +3,8 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from crawler.sources import LAYOUTS, Source, TableSource
+from crawler.sources import Source, TableSource
+from shards.layouts import LAYOUTS
 
 SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
 
@@ -28,6 +29,7 @@ def test_sources_are_told_apart_by_kind(given: dict[str, object]) -> None:
         ({"kind": "table", "paths": ["a.csv"]}, "layout"),
         ({"kind": "table", "paths": ["a.csv"], "layout": "wukong", "columns": {"url": "u"}}, "layout"),
         ({"kind": "table", "paths": ["a.csv"], "layout": "wukung"}, "known: wukong"),
+        ({"kind": "table", "paths": ["a.jsonl"], "layout": "zero", "text_kind": "alt"}, "leave `text_kind:` out"),
         ({"kind": "table", "paths": [], "layout": "wukong"}, "paths"),
         ({"kind": "table", "paths": ["a.csv"], "layout": "wukong", "strength": "medium"}, "strength"),
         ({"kind": "crawl", "seeds": ["https://example.cn/"], "rounds": 0}, "rounds"),
@@ -63,7 +65,7 @@ def test_what_the_recipe_says_overrides_the_layout() -> None:
 
 
 def test_every_layout_has_a_text() -> None:
-    assert all(layout.columns.text for layout in LAYOUTS.values())
+    assert all(layout.columns.text or layout.holds_several_texts for layout in LAYOUTS.values())
 
 
 @pytest.mark.parametrize("layout", ["datacomp", "img2dataset"])

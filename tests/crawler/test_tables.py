@@ -158,6 +158,74 @@ def test_a_json_line_is_a_row_or_a_bad_row(
     assert [rows[0]["drop_reason"], rows[2]["drop_reason"]] == [None, None]
 
 
+def test_an_array_of_objects_is_read_like_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.tables.SLICE_BYTES", 10)
+    records = '{"url": "http://a/1",\n"caption": "a\\nb"}', '{"url": 7}', '{"url": "http://a/3" "caption": "x"}', "null"
+    data = f"[\n {', '.join(records)}\n]"
+    rows = rows_of(source_of(write(tmp_path / "t.json", data.encode())))
+    assert [(row["origin"], row["url"], row["text"], row["drop_reason"]) for row in rows] == [
+        ("t.json:1", "http://a/1", "a\nb", None),
+        ("t.json:2", None, None, "bad_row"),
+        ("t.json:3", None, None, "bad_row"),
+        ("t.json:4", None, None, "bad_row"),
+    ]
+    assert rows_of(source_of(write(tmp_path / "t.json", b"[]"))) == []
+
+
+ZERO_TEXTS = [
+    ({}, [(None, None, None)]),
+    ({"Title": "a", "Content": None, "ImageQuery": ""}, [("title", "a", None)]),
+    (
+        {"Title": "a", "Content": "b", "ImageQuery": "c"},
+        [("title", "a", None), ("surrounding", "b", None), ("query", "c", None)],
+    ),
+    ({"Title": "a", "Content": 7}, [(None, None, "'Content' is int, not text")]),
+    ({"Title": "\ud800", "Content": "b"}, [(None, None, "the text is not UTF-8"), ("surrounding", "b", None)]),
+]
+WENLAN_TEXTS = [
+    ({}, [(None, None, None)]),
+    ({"sentences": []}, [(None, None, None)]),
+    (
+        {"sentences": [["sur_text", "a"], ["easy", "b"], ["alt_text", ""]]},
+        [("surrounding", "a", None), ("easy", "b", None)],
+    ),
+    ({"sentences": [["first", "a"], ["alt_text", "b"]]}, [("first_sentence", "a", None), ("alt", "b", None)]),
+    ({"sentences": "a"}, [(None, None, "'sentences' is str, not a list of [type, text]")]),
+    ({"sentences": [["alt_text", "a"], ["b"]]}, [(None, None, "sentences[1] is not [type, text]")]),
+    ({"sentences": [["", "a"]]}, [(None, None, "sentences[0] is not [type, text]")]),
+    ({"sentences": [["x" * 41, "a"]]}, [(None, None, "sentences[0] is not [type, text]")]),
+    ({"sentences": [["a", "b"]] * 1001}, [(None, None, "1001 texts; at most 1000")]),
+]
+
+
+@pytest.mark.parametrize(
+    ("layout", "url", "record", "expected"),
+    [
+        *(pytest.param("zero", "ImageUrl", *case, id=f"zero {number}") for number, case in enumerate(ZERO_TEXTS)),
+        *(pytest.param("wenlan", "url", *case, id=f"wenlan {number}") for number, case in enumerate(WENLAN_TEXTS)),
+    ],
+)
+def test_a_record_with_several_texts_is_a_candidate_each(
+    tmp_path: Path, layout: str, url: str, record: dict[str, Any], expected: list[tuple[Any, ...]]
+) -> None:
+    lines = [json.dumps({url: "http://a/1"} | record), json.dumps({url: "http://a/2"})]
+    rows = rows_of(source_of(write(tmp_path / "t.jsonl", "\n".join(lines).encode()), layout=layout))
+    assert [(row["kind"], row["text"], row["detail"]) for row in rows[:-1]] == expected
+    assert {row["origin"] for row in rows[:-1]} == {"t.jsonl:1"}
+    assert (rows[-1]["url"], rows[-1]["kind"], rows[-1]["origin"]) == ("http://a/2", None, "t.jsonl:2")
+
+
+def test_several_texts_a_record_need_json(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"layout zero has several texts a record; expected \.jsonl or \.json"):
+        plan_table(source_of(write(tmp_path / "t.csv", b"ImageUrl,Title\nhttp://a/1,x\n"), layout="zero"))
+
+
+def test_wudaomm_s_tag_is_the_category(tmp_path: Path) -> None:
+    record = {"name": "x.jpg", "tag": "风景", "url": "http://a/1", "captions": "湖,山"}
+    (row,) = rows_of(source_of(write(tmp_path / "Art.json", json.dumps([record]).encode()), layout="wudaomm"))
+    assert (row["category"], row["strength"], row["kind"], row["text"]) == ("风景", "strong", "caption", "湖,山")
+
+
 def test_json_slices_together_are_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crawler.tables.SLICE_BYTES", 1000)
     monkeypatch.setattr("crawler.json_rows._CHUNK", 512)
@@ -238,7 +306,7 @@ def parquet_bytes(tmp_path: Path, table: pa.Table) -> bytes:
         ("t.csv", b"url,caption,url\nx,y,z\n", "2 columns called 'url'"),
         ("t.csv", b"\n\n", "no CSV header"),
         ("t.jsonl", b'{"link": "x"}\n', "no column 'url'"),
-        ("t.jsonl", b"url,caption\nx,y\n", "none of its first 2 lines is a JSON object"),
+        ("t.jsonl", b"url,caption\nx,y\n", "none of its first 2 records is a JSON object"),
         ("t.parquet", b"url,caption\nx,y\n", "not a Parquet file"),
         ("t.parquet", b"PAR1" + b"\0" * 100, "not a Parquet file, or cut short"),
         ("t.xlsx", b"x", "unknown kind of file"),

@@ -64,7 +64,10 @@ def problems(**sections: Any) -> list[str]:
             {"source": TABLE | {"seeds": []}},
             "source.seeds: unknown key; known here: category, columns, kind, layout, license, paths,",
         ),
-        ({"source": TABLE | {"layout": "wukon"}}, "source: unknown layout 'wukon'; known: wukong, laion, coyo"),
+        (
+            {"source": TABLE | {"layout": "wukon"}},
+            "source: unknown layout 'wukon'; known: wukong, zero, wudaomm, wenlan",
+        ),
         ({"source": TABLE | {"columns": {"url": "u"}}}, "source: give either `layout:`"),
         (
             {"source": TABLE | {"strength": "medium"}},
