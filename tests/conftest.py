@@ -9,6 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code's
+settings.load_profile("untimed")
 
 _DEADLINE_S = 240
 _EXTRAS = ("skimage", "sklearn", "matplotlib", "open_clip")

@@ -50,13 +50,18 @@ class Census:
     """The most objects of each kind that were alive when the server was asked, which is in this process."""
 
     def __init__(self) -> None:
+        gc.collect()
+        self._before = self._alive()  # what other tests left
         self.most: Counter[str] = Counter()
         self._turns = itertools.count()
+
+    def _alive(self) -> Counter[str]:
+        return Counter(name for found in gc.get_objects() if (name := type(found).__name__) in COUNTED)
 
     def counting(self, handler: Handler) -> Handler:
         def counted(request: Request) -> None:
             if next(self._turns) % 20 == 0:
-                self.most |= Counter(name for found in gc.get_objects() if (name := type(found).__name__) in COUNTED)
+                self.most |= self._alive() - self._before
             handler(request)
 
         return counted
