@@ -95,7 +95,7 @@ def near_pairs(hashes: Hashes, distance: int, threads: int = 1) -> tuple[Ints, I
     if words.shape[1] < 2 or distance == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     found = _all_tables(words, None, distance, threads)
-    one, other = _places(found[:, 0], words), _places(found[:, 1], words)
+    one, other = np.split(_places(found.transpose(1, 0, 2).reshape(-1, len(words)), words), 2)
     return _in_order(np.minimum(one, other), np.maximum(one, other))
 
 

@@ -16,6 +16,7 @@ from shards.compiled import compiled
 
 Words = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.uint8]
 
 _BLOCK_ROWS = 1024
 """Hashes that are compared with their next, then with the one after: they stay in the processor's nearest cache."""
@@ -53,11 +54,14 @@ _num_ones = cast(Callable[[np.uint64], int], _ctpop)
 def picked(words: Words, pieces: Words) -> Words:
     """The bits that `pieces` pick out of each hash: uint64 [n]."""
     found = np.zeros(words.shape[1], np.uint64)
-    for piece in range(pieces.shape[0]):
-        line = words[pieces[piece, 0]]
-        first, mask, place = pieces[piece, 1], pieces[piece, 2], pieces[piece, 3]
-        for row in range(len(found)):
-            found[row] |= ((line[row] >> first) & mask) << place
+    for start in range(0, len(found), _BLOCK_ROWS):
+        some = found[start : start + _BLOCK_ROWS]
+        for piece in range(pieces.shape[0]):
+            line = words[pieces[piece, 0]]
+            ours = line[start : start + _BLOCK_ROWS]
+            first, mask, place = pieces[piece, 1], pieces[piece, 2], pieces[piece, 3]
+            for row in range(len(some)):
+                some[row] |= ((ours[row] >> first) & mask) << place
     return found
 
 
@@ -97,24 +101,26 @@ def _count_ones(bits: Ints, ours: Words, theirs: Words) -> None:
 
 
 @compiled
-def _num_within(words: Words, first: int, other: int, distance: int, bits: Ints) -> int:
-    """How many hashes from `first` on are near the one as far behind `other`; sets `bits` [n] where there are any.
+def _mark_near(words: Words, first: int, other: int, distance: int, bits: Ints, near: Flags) -> int:
+    """Sets `near` [n] where a hash from `first` on is near the one as far behind `other`, and counts them.
 
-    Loops without branches, so that the processor takes many hashes at a time.
+    Loops without branches, so that the processor takes many hashes at a time. `bits` [n] is scratch.
     """
-    num, rows = 0, len(bits)
-    line = words[0]
-    ours, theirs = line[first : first + rows], line[other : other + rows]
-    for row in range(rows):
-        num += int(_num_ones(ours[row] ^ theirs[row]) <= distance)
-    if num == 0:
+    num, rows = 0, len(near)
+    if words.shape[0] == 1:
+        line = words[0]
+        ours, theirs = line[first : first + rows], line[other : other + rows]
+        for row in range(rows):
+            is_near = _num_ones(ours[row] ^ theirs[row]) <= distance
+            near[row] = is_near
+            num += int(is_near)
         return num
     bits[:] = 0
     for word in range(words.shape[0]):
         line = words[word]
         _count_ones(bits, line[first : first + rows], line[other : other + rows])
-    num = 0
     for row in range(rows):
+        near[row] = bits[row] <= distance
         num += int(bits[row] <= distance)
     return num
 
@@ -139,14 +145,18 @@ def _grown(found: Words, num_found: int, num_more: int) -> Words:
 
 
 @compiled
-def _add_within(found: Words, num_found: int, words: Words, first: int, other: int, bits: Ints, distance: int) -> int:
-    """Adds the pairs of rows from `first` and from `other` on that differ in few `bits`; there is room."""
-    for row in range(len(bits)):
-        if bits[row] <= distance:
-            for word in range(words.shape[0]):
-                found[num_found, 0, word] = words[word, first + row]
-                found[num_found, 1, word] = words[word, other + row]
-            num_found += 1
+def _add_within(found: Words, num_found: int, words: Words, first: int, other: int, near: Flags, rows: Ints) -> int:
+    """Adds the pairs of rows from `first` and from `other` on that are `near`; there is room. `rows` is scratch."""
+    num = 0
+    for row in range(len(near)):  # without a branch, which nobody could foretell
+        rows[num] = row
+        num += near[row]
+    for place in range(num):
+        row = rows[place]
+        for word in range(words.shape[0]):
+            found[num_found, 0, word] = words[word, first + row]
+            found[num_found, 1, word] = words[word, other + row]
+        num_found += 1
     return num_found
 
 
@@ -213,19 +223,19 @@ def near_in_cells(
     block with which there are `enough` pairs. Returns where to go on, and the pairs (`uint64 [n, 2, words]`).
     """
     found, num_found = np.empty((1024, 2, words.shape[0]), np.uint64), 0
-    scratch = np.empty(_BLOCK_ROWS, np.int64)
+    scratch, near = np.empty(_BLOCK_ROWS, np.int64), np.zeros(_BLOCK_ROWS, np.uint8)
     while first < end and num_found < enough:
         stop, step, has_more = min(first + _BLOCK_ROWS, end), 1, True
-        while step < _STEPS and has_more:
-            rows, other = min(stop, end - step) - first, first + step
+        while has_more:
+            rows, other = max(0, min(stop, end - step) - first), first + step
             if step & (step - 1) == 0:
-                has_more = rows > 0 and _share_a_cell(keys[first : first + rows], keys[other : other + rows], mask)
-            if has_more and rows > 0:
-                bits = scratch[:rows]
-                num = _num_within(words, first, other, distance, bits)
+                has_more = _share_a_cell(keys[first : first + rows], keys[other : other + rows], mask)
+            if step == _STEPS or not has_more:
+                break
+            num = _mark_near(words, first, other, distance, scratch[:rows], near[:rows])
+            if num:
                 found = _grown(found, num_found, num)
-                if num:
-                    num_found = _add_within(found, num_found, words, first, other, bits, distance)
+                num_found = _add_within(found, num_found, words, first, other, near[:rows], scratch)
             step += 1
         while has_more and first < stop:
             run_end = _run_end(keys, first, end, mask)
@@ -319,13 +329,19 @@ def told_here(pairs: Words, rules: Rules) -> Words:
 
 
 @compiled
-def _slot(hash_: Words, slots: Ints, wanted: Words) -> np.int64:
-    """The slot that holds one of `wanted` equal to this hash, or the empty one where it belongs."""
+def _mixed(hash_: Words) -> np.uint64:
+    """A number that spreads hashes evenly."""
     mixed = np.uint64(0)
     for word in range(len(hash_)):
         mixed = (mixed ^ hash_[word]) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(32)
-    slot = np.int64(mixed & np.uint64(len(slots) - 1))
+    return mixed
+
+
+@compiled
+def _slot(hash_: Words, slots: Ints, wanted: Words) -> np.int64:
+    """The slot that holds one of `wanted` equal to this hash, or the empty one where it belongs."""
+    slot = np.int64(_mixed(hash_) & np.uint64(len(slots) - 1))
     while slots[slot] >= 0:
         is_equal = True
         for word in range(len(hash_)):
@@ -339,17 +355,21 @@ def _slot(hash_: Words, slots: Ints, wanted: Words) -> np.int64:
 @compiled
 def places_of(wanted: Words, words: Words) -> Ints:
     """Where each of `wanted` (uint64 [m, words]) stands among the distinct hashes `words`; -1 where it does not."""
-    size = 16
+    size = 64
     while size < 2 * len(wanted):
         size *= 2
     slots, places = np.full(size, -1, np.int64), np.full(size, -1, np.int64)
+    is_wanted = np.zeros(size, np.bool_)  # small enough to be near the processor, and right for most that are not
+    high = np.uint64(size - 1)
     own = np.empty(len(wanted), np.int64)
     for row in range(len(wanted)):
         own[row] = _slot(wanted[row], slots, wanted)
         slots[own[row]] = row
+        is_wanted[np.int64((_mixed(wanted[row]) >> np.uint64(20)) & high)] = True
     hash_ = np.empty(words.shape[0], np.uint64)
     for row in range(words.shape[1]):
         for word in range(len(hash_)):
             hash_[word] = words[word, row]
-        places[_slot(hash_, slots, wanted)] = row
+        if is_wanted[np.int64((_mixed(hash_) >> np.uint64(20)) & high)]:
+            places[_slot(hash_, slots, wanted)] = row
     return places[own]
