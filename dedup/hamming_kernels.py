@@ -24,6 +24,9 @@ _BLOCK_ROWS = 1024
 _STEPS = 16
 """So many nexts of all hashes of a block; in larger cells each hash goes on alone, as far as its cell goes."""
 
+_FEW = 64
+"""Comparisons that are made on the spot, without a call."""
+
 
 class Rules(NamedTuple):
     """Which pairs a table tells. One rule for each level of tables within cells.
@@ -190,18 +193,49 @@ def _add_matches(
     """Adds near pairs of ours from `first` on, as many as `nums` (scratch), and theirs from `begin` to `end` - 1."""
     line, other_line = ours[0], theirs[0]
     _count_near(line[first : first + len(nums)], other_line[begin:end], skipped, distance, nums)
-    for row in np.flatnonzero(nums):
+    if not nums.any():
+        return found, num_found
+    near = np.empty(end - begin, np.uint8)
+    rows = np.empty(end - begin, np.int64)
+    for row in range(len(nums)):
+        if nums[row] == 0:
+            continue
         found = _grown(found, num_found, nums[row])
-        for other in range(begin + (skipped + row if skipped >= 0 else 0), end):
-            bits = 0
-            for word in range(ours.shape[0]):
-                bits += _num_ones(ours[word, first + row] ^ theirs[word, other])
-            if bits <= distance:
-                for word in range(ours.shape[0]):
-                    found[num_found, 0, word] = ours[word, first + row]
-                    found[num_found, 1, word] = theirs[word, other]
-                num_found += 1
+        start = begin + (skipped + row if skipped >= 0 else 0)
+        num_found = _add_row(found, num_found, ours, first + row, theirs, start, distance, near[: end - start], rows)
     return found, num_found
+
+
+@compiled
+def _add_row(
+    found: Words,
+    num_found: int,
+    ours: Words,
+    row: int,
+    theirs: Words,
+    begin: int,
+    distance: int,
+    near: Flags,
+    rows: Ints,
+) -> int:
+    """Adds the near pairs of `row` of ours and one of theirs from `begin` on; `near` [n] and `rows` are scratch."""
+    one, line, num = ours[0, row], theirs[0], 0
+    others = line[begin : begin + len(near)]
+    for other in range(len(near)):
+        near[other] = _num_ones(one ^ others[other]) <= distance
+    for other in range(len(near)):  # without a branch, which nobody could foretell
+        rows[num] = other
+        num += near[other]
+    for place in range(num):
+        other = begin + rows[place]
+        bits = 0
+        for word in range(ours.shape[0]):
+            bits += _num_ones(ours[word, row] ^ theirs[word, other])
+        if bits <= distance:
+            for word in range(ours.shape[0]):
+                found[num_found, 0, word], found[num_found, 1, word] = ours[word, row], theirs[word, other]
+            num_found += 1
+    return num_found
 
 
 @compiled
@@ -270,21 +304,28 @@ def near_between(
     found, num_found = np.empty((1024, 2, ours.shape[0]), np.uint64), 0
     hot, num_hot = np.empty((16, 4), np.int64), 0
     scratch = np.empty(_BLOCK_ROWS, np.int64)
+    line, their_line = ours[0], theirs[0]
     while first < len(our_keys) and other < len(their_keys) and num_found < enough:
-        cell, their_cell = our_keys[first] & mask, their_keys[other] & mask
-        if cell > their_cell:
+        cell = our_keys[first] & mask
+        while other < len(their_keys) and their_keys[other] & mask < cell:
             other += 1
-        elif cell < their_cell:
+        if other == len(their_keys) or their_keys[other] & mask > cell:
             first += 1
         else:
             end = _run_end(our_keys, first, len(our_keys), mask)
             their_end = _run_end(their_keys, other, len(their_keys), mask)
-            if (end - first) * (their_end - other) > hot_work:
+            work, num = (end - first) * (their_end - other), 1
+            if work < _FEW:
+                num = 0
+                for row in range(first, end):
+                    for their_row in range(other, their_end):
+                        num += int(_num_ones(line[row] ^ their_line[their_row]) <= distance)
+            if work > hot_work:
                 if num_hot == len(hot):
                     hot = np.concatenate((hot, np.empty_like(hot)))
                 hot[num_hot, 0], hot[num_hot, 1], hot[num_hot, 2], hot[num_hot, 3] = first, end, other, their_end
                 num_hot += 1
-            else:
+            elif num:
                 while first < end:
                     nums = scratch[: min(len(scratch), end - first)]
                     found, num_found = _add_matches(
