@@ -50,12 +50,12 @@ class Census:
     """The most objects of each kind that were alive when the server was asked, which is in this process."""
 
     def __init__(self) -> None:
-        gc.collect()
         self._before = self._alive()  # what other tests left
         self.most: Counter[str] = Counter()
         self._turns = itertools.count()
 
     def _alive(self) -> Counter[str]:
+        gc.collect()
         return Counter(name for found in gc.get_objects() if (name := type(found).__name__) in COUNTED)
 
     def counting(self, handler: Handler) -> Handler:
