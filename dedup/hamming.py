@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 
 _WORD_BITS = 64
 _MAX_AGREEING = 5
-_ROW_S, _PAIR_S = 4.0e-8, 4.0e-10
+_ROW_S, _PAIR_S = 6.0e-8, 7.0e-10
 """What a table costs for each hash, and for each comparison: infra/bench/near_pairs.py measures both."""
 
 _FEW_PAIRS = 2**24

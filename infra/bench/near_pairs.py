@@ -28,7 +28,7 @@ from dedup.hamming import near_matches, near_pairs, plan_join
 DEFAULT_WORK = Path(tempfile.gettempdir()) / "curate-bench-dedup"
 PEERS = {
     "faiss_flat": 100_000,
-    "faiss_multihash": 1_000_000,
+    "faiss_multihash": 100_000,
     "faiss_hnsw": 100_000,
     "datasketch": 100_000,
     "imagededup": 10_000,
