@@ -220,13 +220,26 @@ class Politeness:
             self.let_go(host)
 
     async def _wait_for_start(self, state: _Host) -> None:
+        await self._wait_for_gap(state)
+        await self._take_place()
+        while state.next_start > self._clock():  # it said Retry-After meanwhile
+            self._in_flight.release()
+            await self._wait_for_gap(state)
+            await self._take_place()
+
+    async def _wait_for_gap(self, state: _Host) -> None:
         while (wait := state.next_start - self._clock()) > 0:
             await (self._sleep(wait) if wait <= REST_S else self._rest(wait))
+
+    async def _take_place(self) -> None:
+        """A place among the requests in flight, with room for its body.
+
+        With the place in hand: looked at before, room would let in all who wait for a place, and all their bodies.
+        """
         await self._in_flight.acquire()
         try:
-            # With the place in hand: looked at before, it would let in all who wait for one, and all their bodies.
             await self.has_room.wait()
-        except BaseException:
+        except asyncio.CancelledError:
             self._in_flight.release()
             raise
 

@@ -1,4 +1,4 @@
-"""All pairs of hashes within a Hamming distance, exactly: by cells of equal bits, tables planned by their cost.
+"""All pairs of hashes within a Hamming distance, exactly: sorted by some of their bits, by tables planned by cost.
 
 Manku, Jain and Das Sarma 2007: cut the bits into `distance + agreeing` blocks. Hashes within the distance agree in at
 least `agreeing` of the blocks, so in one table for each choice of that many, only hashes that share the chosen bits
@@ -350,9 +350,9 @@ def _rule_arrays(rules: Sequence[_Rule], num_words: int) -> tuple["Words", Ints,
 
 def _places(hashes: "Words", words: "Words") -> Ints:
     """The index of each of the hashes (uint64 [n, words]) among `words`."""
-    from dedup import hamming_kernels as kernels
+    from dedup import place_kernels
 
-    return kernels.places_of(np.ascontiguousarray(hashes), words)
+    return place_kernels.places_of(np.ascontiguousarray(hashes), words)
 
 
 def _in_order(one: Ints, other: Ints) -> tuple[Ints, Ints]:

@@ -4,14 +4,13 @@ python hamming_peers.py METHOD HASHES.npy DISTANCE PAIRS.npy
 """
 
 import json
-import re
 import sys
 import time
 import types
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import peak_mib
 
 THREADS = 2
 _QUERIES = 20_000
@@ -26,9 +25,7 @@ def main() -> None:
     pairs = find(hashes, int(distance))
     seconds = time.monotonic() - began
     np.save(pairs_path, pairs)
-    told = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    peak_mib = round(int(told[1]) / 1024) if told else 0
-    print(json.dumps({"seconds": round(seconds, 2), "pairs": len(pairs), "peak_mib": peak_mib}))
+    print(json.dumps({"seconds": round(seconds, 2), "pairs": len(pairs), "peak_mib": peak_mib()}))
 
 
 def faiss_flat(hashes: Any, distance: int) -> Any:

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import tarfile
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from peer_environment import ensure_environment
 from process_tree import TreeMeter, TreeUsage
 
 VERSION = "1.47.0"
@@ -40,12 +40,8 @@ class PeerRun:
 def ensure_peer(folder: Path) -> Path:
     """The img2dataset command of an environment under `folder`, made where it is missing (about two minutes)."""
     command = folder / "bin" / "img2dataset"
-    if not (folder / "complete").exists() and not command.exists():
-        print(f"installing img2dataset {VERSION} into {folder}", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", f"img2dataset=={VERSION}"]
-        subprocess.run(pip, check=True)
-        (folder / "complete").touch()
+    if not command.exists():
+        ensure_environment(folder, [f"img2dataset=={VERSION}"])
     return command
 
 

@@ -12,15 +12,13 @@ import pyarrow.compute as pc
 from caption_table import write_caption_table
 
 from dedup.hashes import trust_column
-from filters.image import fetched_measures
-from filters.judge import judge_samples, one_array
+from filters.judge import one_array
 from filters.measures import code_version, measures_of
-from filters.rules import RuleEngine
 from pipelines import stages
 from pipelines.checks import checked_plan
 from pipelines.flow.fetch import FETCH_PART, read_samples
 from pipelines.flow.holders import uid_ranges
-from pipelines.flow.measure import with_downloads
+from pipelines.flow.measure import judged_downloads
 from pipelines.flow.reuse import copies_form
 from pipelines.flow.rows import count_reasons, put
 from pipelines.flow.shuffle import uid_words
@@ -155,10 +153,7 @@ def _fetch(job: Job) -> Outcome:
 
 
 def _measure(job: Job) -> Outcome:
-    table = with_downloads(read_samples(job), read_rows(job.path("fetched")))
-    for name, column in fetched_measures(table, measures_of(job.plan.measures, "fetch", "image")).items():
-        table = put(table, name, column)
-    table = judge_samples(table, job.plan.rules_at("fetch"), "fetch", RuleEngine())
+    table = judged_downloads(read_samples(job), job)
     names = measures_of(job.plan.measures, "measure", "image")
     is_standing = pc.is_null(one_array(table["drop_reason"]))
     hashes = uid_words(table["uid"])[:, 1]

@@ -11,7 +11,6 @@ index, not what it takes to start and to compile. Recall is against all pairs of
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from machine import machine
+from machine import machine, peak_mib
+from peer_environment import ensure_environment
 
 from dedup.hamming import near_matches, near_pairs, plan_join
 
@@ -59,7 +59,7 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     counts = [100_000] if arguments.quick else arguments.counts
     peers = ["faiss_flat"] if arguments.quick else list(PEERS)
-    python = None if arguments.no_peers else _ensure_peers(arguments.work / "peers")
+    python = None if arguments.no_peers else ensure_environment(arguments.work / "peers", PEER_PACKAGES, ALONE)
     runs = [
         _compared(count, distance, arguments.work, peers, python)
         for count in counts
@@ -142,7 +142,7 @@ def _one(name: str, count: int, distance: int, work: Path) -> Figures:
         "seconds": round(time.monotonic() - began, 2),
         "cpu_s": round(time.process_time() - cpu_s, 2),
         "pairs": len(left),
-        "peak_mib": _peak_mib(),
+        "peak_mib": peak_mib(),
         "compile_s": round(compile_s, 2),
     }
     if name == "incremental":
@@ -200,25 +200,6 @@ def _on_paper(count: int, distance: int) -> Figures:
         "task_mib": round(3 * 8 * count / num_parts / 2**20),
         "read_gib": round(8 * count * len(plan.families) * num_parts / 2**30),
     }
-
-
-def _ensure_peers(folder: Path) -> Path:
-    """The interpreter of an environment with the peers in it, made where it is missing (about a minute)."""
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        _say(f"installing {', '.join(PEER_PACKAGES)} into {folder}")
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, *PEER_PACKAGES], check=True)
-        subprocess.run([*install, "--no-deps", *ALONE], check=True)
-        (folder / "complete").touch()
-    return python
-
-
-def _peak_mib() -> int:
-    """VmHWM: what rusage tells a child would begin with its parent's peak."""
-    told = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return round(int(told[1]) / 1024) if told else 0
 
 
 def _say(text: str) -> None:

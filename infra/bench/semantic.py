@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from machine import machine
-from semantic_peers import peak_mib
+from machine import machine, peak_mib
+from peer_environment import ensure_environment
 
 from dedup.clusters import nearest_centroids, num_clusters_for, train_centroids
 from dedup.semantic import nearest_before
@@ -52,7 +52,7 @@ def main() -> None:
         return
     arguments.work.mkdir(parents=True, exist_ok=True)
     counts = [20_000] if arguments.quick else arguments.counts
-    python = None if arguments.no_peers else _ensure_peers(arguments.work / "peers")
+    python = None if arguments.no_peers else ensure_environment(arguments.work / "peers", PEER_PACKAGES)
     runs = [_compared(count, arguments.work, python) for count in counts]
     first = runs[0]
     ratios = {name: round(_cpu_ratio(peer, first), 1) for name, peer in first["peers"].items()}
@@ -181,17 +181,6 @@ def _recall(vectors: Halves, told: npt.NDArray[np.float32]) -> Figures:
     if (told[sampled] > nearest + TOLERANCE).any():
         return {"recall": -1.0}
     return {"recall": round(float(found[is_near].mean()), 4), "near": int(is_near.sum()), "sampled": len(sampled)}
-
-
-def _ensure_peers(folder: Path) -> Path:
-    """The interpreter of an environment with the peers in it, made where it is missing (about a minute)."""
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        _say(f"installing {', '.join(PEER_PACKAGES)} into {folder}")
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PEER_PACKAGES], check=True)
-        (folder / "complete").touch()
-    return python
 
 
 def _say(text: str) -> None:

@@ -4,13 +4,12 @@ python semantic_peers.py METHOD EMBEDDINGS.npy CLUSTERS COSINES.npy
 """
 
 import json
-import re
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import peak_mib
 
 THREADS = 1
 _ROUNDS = 20
@@ -33,12 +32,6 @@ def main() -> None:
     }
     np.save(cosines_path, cosines)
     print(json.dumps(figures))
-
-
-def peak_mib() -> int:
-    """Of this process since it was executed: rusage's figure begins with the parent's."""
-    told = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return round(int(told[1]) / 1024) if told else 0
 
 
 def faiss_kmeans(vectors: Any, num_clusters: int) -> Any:

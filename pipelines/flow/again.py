@@ -12,15 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.hashes import HASHES, trust_column
-from filters.image import fetched_measures
-from filters.judge import judge_samples, one_array
+from filters.judge import one_array
 from filters.measures import MEASURES, code_version, measures_of
-from filters.rules import RuleEngine
 from pipelines.flow import lanes, measure
 from pipelines.flow.embeddings import ROLE, write_embeddings
 from pipelines.flow.fetch import FETCH_PART, read_samples
 from pipelines.flow.holders import uid_ranges
-from pipelines.flow.measure import with_downloads
+from pipelines.flow.measure import judged_downloads
 from pipelines.flow.rows import blank_drop, count_reasons, put, standing
 from pipelines.flow.texts import with_text_field
 from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Task
@@ -119,10 +117,7 @@ def _story(what: str) -> str:
 
 def take_measures(job: Job) -> Outcome:
     """Join samples with their downloads, judge what fetch recorded, take what was measured of the images."""
-    table = with_downloads(read_samples(job), read_rows(job.path("fetched")))
-    for name, column in fetched_measures(table, measures_of(job.plan.measures, "fetch", "image")).items():
-        table = put(table, name, column)
-    table = judge_samples(table, job.plan.rules_at("fetch"), "fetch", RuleEngine())
+    table = judged_downloads(read_samples(job), job)
     names = measures_of(job.plan.measures, "measure", "image")
     table, num_lacking = _with_measures(table, names, job) if names else (table, 0)
     versions = [code_version(name) for name in names]

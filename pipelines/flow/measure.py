@@ -62,11 +62,7 @@ def _measured_before(flow: Flow) -> dict[str, PartRef]:
 
 def measure(job: Job) -> Outcome:
     """Join samples with their downloads, judge what fetch recorded, measure what stands."""
-    samples = only_taken(read_samples(job), job.rows)
-    table = with_downloads(samples, read_rows(job.path("fetched")))
-    for name, column in fetched_measures(table, _at_fetch(job.plan)).items():
-        table = put(table, name, column)
-    table = judge_samples(table, job.plan.rules_at("fetch"), "fetch", RuleEngine())
+    table = judged_downloads(only_taken(read_samples(job), job.rows), job)
     table = mark_skipped(table, job.rows, stage="measure")
     table = with_pixels(table, job)
     counts: dict[str, int] = {}
@@ -74,6 +70,14 @@ def measure(job: Job) -> Outcome:
     write_table(job.attempt.path("rows", "parquet"), table)
     versions = [code_version(name) for name in _at_measure(job.plan)]
     return Outcome(table.num_rows, counts, {"fetched": job.task.inputs["fetched"].fingerprint, "measures": versions})
+
+
+def judged_downloads(samples: pa.Table, job: Job) -> pa.Table:
+    """Samples joined with the task's downloads, judged by what fetch recorded."""
+    table = with_downloads(samples, read_rows(job.path("fetched")))
+    for name, column in fetched_measures(table, _at_fetch(job.plan)).items():
+        table = put(table, name, column)
+    return judge_samples(table, job.plan.rules_at("fetch"), "fetch", RuleEngine())
 
 
 def with_downloads(samples: pa.Table, fetched: pa.Table) -> pa.Table:
