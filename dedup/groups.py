@@ -26,12 +26,6 @@ HASHED = pa.schema(
 DISTINCT = pa.schema([("hash", pa.uint64()), ("uid", pa.string()), ("pixels", pa.int64()), ("num_images", pa.int64())])
 """A hash with the best of its images, and how many have it."""
 
-LED = pa.schema([("hash", pa.uint64()), ("dup_group", pa.string())])
-"""A hash in a group of several, and the uid of the group's leader."""
-
-_FEW_TURNS = 1_000_000
-"""Near pairs that are gone through without a compiler, in a second."""
-
 
 def distinct_hashes(rows: pa.Table) -> pa.Table:
     """The hashes of HASHED rows, as DISTINCT, by hash."""
@@ -39,29 +33,9 @@ def distinct_hashes(rows: pa.Table) -> pa.Table:
     keys = [("hash", "ascending"), ("pixels", "descending"), ("uid", "ascending")]
     ordered = hashed.take(pc.sort_indices(hashed, sort_keys=keys))
     hashes = ordered["hash"].to_numpy()
-    firsts = np.flatnonzero(_opens(hashes))
+    firsts = np.flatnonzero(run_starts(hashes))
     best = ordered.select(["hash", "uid", "pixels"]).take(pa.array(firsts))
     return best.append_column("num_images", pa.array(np.diff(np.append(firsts, len(hashes))), pa.int64()))
-
-
-def led_hashes(one: Hashes, other: Hashes, known: pa.Table) -> pa.Table:
-    """Who leads, from the near pairs of hashes and the DISTINCT rows (in any order) of all that occur in them.
-
-    LED rows of the hashes in groups of more than one hash, by hash.
-    """
-    known = known.sort_by("hash")
-    hashes, rank = known["hash"].to_numpy(), _ranks(known)
-    left, right = np.searchsorted(hashes, one), np.searchsorted(hashes, other)
-    left_first = rank[left] < rank[right]
-    earlier, later = np.where(left_first, left, right), np.where(left_first, right, left)
-    turns = np.lexsort((rank[earlier], rank[later]))
-    leader = np.arange(len(hashes))
-    _take_turns(later[turns], earlier[turns], leader)
-    joined = leader != np.arange(len(hashes))
-    joined[leader[joined]] = True  # and their leaders
-    return pa.table(
-        {"hash": known["hash"].filter(pa.array(joined)), "dup_group": known["uid"].take(pa.array(leader[joined]))}
-    ).cast(LED)
 
 
 def groups_of(rows: pa.Table, distinct: pa.Table, led: pa.Table) -> tuple[pa.Array, Flags]:
@@ -76,7 +50,7 @@ def groups_of(rows: pa.Table, distinct: pa.Table, led: pa.Table) -> tuple[pa.Arr
     place = np.searchsorted(distinct["hash"].to_numpy(), hashes)
     names = distinct["uid"].take(pa.array(place)).to_numpy(zero_copy_only=False)
     shared = distinct["num_images"].to_numpy()[place] > 1
-    led_place, is_led = _found(led["hash"].to_numpy(), hashes)
+    led_place, is_led = places_among(led["hash"].to_numpy(), hashes)
     names[is_led] = led["dup_group"].take(pa.array(led_place[is_led])).to_numpy(zero_copy_only=False)
     group[hashed] = names
     is_shared[hashed] = shared | is_led
@@ -89,8 +63,8 @@ def _groups_by_bytes(rows: pa.Table) -> tuple[npt.NDArray[np.object_], Flags]:
     is_shared = np.zeros(rows.num_rows, np.bool_)
     alike = np.flatnonzero(pc.and_(pc.is_null(rows["hash"]), pc.is_valid(rows["stored_sha256"])).to_numpy())
     codes = pc.rank(rows["stored_sha256"].take(pa.array(alike)), tiebreaker="dense").to_numpy().astype(np.int64)
-    order = np.lexsort((_ranks(rows)[alike], codes))
-    opens = _opens(codes[order])
+    order = np.lexsort((turn_ranks(rows)[alike], codes))
+    opens = run_starts(codes[order])
     firsts = np.flatnonzero(opens)
     number = np.cumsum(opens) - 1
     group[alike[order]] = group[alike[order[firsts]]][number]
@@ -98,36 +72,35 @@ def _groups_by_bytes(rows: pa.Table) -> tuple[npt.NDArray[np.object_], Flags]:
     return group, is_shared
 
 
-def _ranks(rows: pa.Table) -> Ints:
-    """Place of each row, largest original first, then by uid; unknown sizes last."""
-    order = pc.sort_indices(rows, sort_keys=[("pixels", "descending"), ("uid", "ascending")]).to_numpy()
-    ranks = np.empty(len(order), dtype=np.int64)
-    ranks[order] = np.arange(len(order))
-    return ranks
+def turn_ranks(rows: pa.Table) -> Ints:
+    """The turn of each row, int64 [n]: largest original first, then by uid; unknown sizes last."""
+    last = np.iinfo(np.int64).max
+    sizes = pc.fill_null(pc.negate(rows["pixels"]), last).to_numpy()
+    order = np.lexsort((*reversed(_words(rows["uid"])), sizes))
+    turns = np.empty(len(order), dtype=np.int64)
+    turns[order] = np.arange(len(order))
+    return turns
 
 
-def _opens(ordered: npt.NDArray[Any]) -> Flags:
+def _words(names: pa.ChunkedArray) -> list[npt.NDArray[np.uint64]]:
+    """Names as numbers that sort as they do, eight bytes each, the first first. Names are ASCII."""
+    width = max(8, -(-(pc.max(pc.binary_length(names)).as_py() or 0) // 8) * 8)
+    padded = pc.ascii_rpad(names, width, "\0").chunks
+    pieces = [np.frombuffer(piece.buffers()[2], ">u8", len(piece) * width // 8) for piece in padded if len(piece)]
+    words = np.concatenate([np.zeros(0, ">u8"), *pieces]).reshape(-1, width // 8)
+    return [column.astype(np.uint64) for column in words.T]
+
+
+def run_starts(ordered: npt.NDArray[Any]) -> Flags:
     """Where a run of equal values begins."""
     opens = np.ones(len(ordered), np.bool_)
     opens[1:] = ordered[1:] != ordered[:-1]
     return opens
 
 
-def _found(ordered: Hashes, wanted: Hashes) -> tuple[Ints, Flags]:
+def places_among(ordered: Hashes, wanted: Hashes) -> tuple[Ints, Flags]:
     """Where each wanted hash stands among the ordered ones, and whether it does."""
     if not len(ordered):
         return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
     place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
     return place, ordered[place] == wanted
-
-
-def _take_turns(later: Ints, earlier: Ints, leader: Ints) -> None:
-    """Each hash in its turn joins the first of those before it that leads; it leads itself until then."""
-    if len(later) > _FEW_TURNS:
-        from dedup import group_kernels
-
-        group_kernels.take_turns(later, earlier, leader)
-        return
-    for one, other in zip(later.tolist(), earlier.tolist(), strict=True):
-        if leader[one] == one and leader[other] == other:
-            leader[one] = other

@@ -1,16 +1,26 @@
-"""The hashes that a task of a Hamming join holds: one range of the cells that some of its tables share."""
+"""How hashes are cut up: into ranges for what is known of each, and into the cells that tables of the join share."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dedup.groups import Ints
 from dedup.hamming import Hashes, Join, in_part
 from shards.tables import iter_batches
 
 HASH_BITS = 64
 _PART_HASHES = 2**25
 """Hashes that a task holds: 256 MiB, and twice as much again while it sorts them."""
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 / the golden ratio: multiplied by it, numbers spread over their highest bits (Knuth, TAOCP 3, 6.4)."""
+
+
+def range_of_hashes(hashes: Hashes, num_ranges: int) -> Ints:
+    """The range of each hash, int64 [n]: by the hash mixed, since many begin alike."""
+    mixed = hashes * _GOLDEN
+    return np.asarray(((mixed >> np.uint64(32)) * np.uint64(num_ranges)) >> np.uint64(32), np.int64)
 
 
 def num_parts(num_hashes: int) -> int:

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 
 from dedup import hamming
-from dedup.groups import HASHED, distinct_hashes, groups_of, led_hashes
+from dedup.groups import HASHED, distinct_hashes, groups_of
 from dedup.hamming import as_words, in_part, pairs_in_tables, plan_join
 from dedup.survivors import rank_in_groups
+from tests.dedup.leading import led_in_ranges
 
 NUM = 500
 Hashes = npt.NDArray[np.uint64]
@@ -55,7 +56,7 @@ def leaders_in_parts(images: pa.Table, distance: int, num_parts: int) -> dict[st
     distinct = [distinct_hashes(table) for table in tables]
     known = pa.concat_tables(distinct)
     pairs = np.concatenate(list(near_pairs_in_parts(known["hash"].to_numpy(), distance, num_parts)))
-    led = led_hashes(pairs[:, 0, 0], pairs[:, 1, 0], known)
+    led = led_in_ranges(pairs[:, 0, 0], pairs[:, 1, 0], known, num_parts)
     groups = [groups_of(table, its, led)[0] for table, its in zip(tables, distinct, strict=True)]
     uids = [uid for table in tables for uid in table["uid"].to_pylist()]
     return dict(zip(uids, [group for some in groups for group in some.to_pylist()], strict=True))

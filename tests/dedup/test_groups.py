@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dedup.groups import HASHED, distinct_hashes, groups_of, led_hashes
+from dedup.groups import HASHED, distinct_hashes, groups_of
 from dedup.hamming import near_pairs
 from dedup.settings import DedupSettings
 from dedup.survivors import Keep, rank_in_groups
+from tests.dedup.leading import led_in_ranges
 
 Row = tuple[str, int | None, str | None, int | None]
 
@@ -27,7 +28,7 @@ def leaders_of(rows: list[Row], distance: int = 4, num_ranges: int = 1) -> dict[
     known = pa.concat_tables(distinct)
     hashes = known["hash"].to_numpy()
     one, other = near_pairs(hashes, distance)
-    led = led_hashes(hashes[one], hashes[other], known)
+    led = led_in_ranges(hashes[one], hashes[other], known, num_ranges)
     found: dict[str, str] = {}
     shared: set[str] = set()
     for table, its_distinct in zip(tables, distinct, strict=True):

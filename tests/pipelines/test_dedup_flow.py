@@ -11,7 +11,7 @@ import pytest
 from dedup import hamming
 from dedup.settings import DedupSettings
 from filters.rules import place_rules
-from pipelines.flow import cells, duplicates
+from pipelines.flow import cells, duplicates, leaders
 from pipelines.flow.ranks import judge_with_ranks
 from shards.catalog import committed_files
 from shards.tables import read_rows
@@ -111,10 +111,12 @@ def test_ranges_and_tables_change_no_group(
     monkeypatch.setattr(duplicates, "buckets_for", lambda rows: 3)
     monkeypatch.setattr(cells, "_PART_HASHES", 2)
     monkeypatch.setattr(hamming, "_FEW_PAIRS", 0)
+    monkeypatch.setattr(leaders, "buckets_for", lambda rows, limit: 3)
     run = finished.copy(tmp_path, "measure")
     run_inline(finished.recipe, run)
     assert len(list(committed_files(run, "dedup-near", "rows"))) > 1
     assert len(list(committed_files(run, "dedup-groups", "rows"))) == 3
+    assert len(list(committed_files(run, "dedup-leaders", "rows"))) == 3
     assert groups_in(run) == groups_in(finished.folder)
 
 
