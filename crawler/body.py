@@ -20,11 +20,12 @@ _LARGE_BODIES = 8
 
 @dataclass(frozen=True)
 class Bound:
-    """How much of a body is read, and the headers that make the request conditional."""
+    """How much of a body is read, the headers that make the request conditional, and others that it carries."""
 
     max_bytes: int
     cut: bool
     conditions: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
 
 
 @dataclass(slots=True)

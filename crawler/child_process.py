@@ -1,14 +1,18 @@
-"""Python children that share our process group and die with us."""
+"""Python children that share our process group and die with us, and the frames in which they answer."""
 
 import ctypes
 import os
+import select
 import signal
+import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 _PR_SET_PDEATHSIG = 1
+_FRAME = struct.Struct(">I")
 _ROOT = str(Path(__file__).resolve().parents[1])
 
 
@@ -32,3 +36,29 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(sys.argv[1]):
         os._exit(1)
+
+
+def write_frame(out: BinaryIO, data: bytes) -> None:
+    """Sends one message, its length before it."""
+    out.write(_FRAME.pack(len(data)) + data)
+    out.flush()
+
+
+def read_frame(child: "subprocess.Popen[bytes]", seconds: float) -> bytes | None:
+    """One frame of the child's output; None where it does not come in time or the child ends."""
+    assert child.stdout is not None
+    descriptor = child.stdout.fileno()
+    deadline = time.monotonic() + seconds
+    data, wanted = bytearray(), _FRAME.size
+    while len(data) < wanted:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            return None
+        piece = os.read(descriptor, 1 << 16)
+        if not piece:
+            child.wait()
+            return None
+        data += piece
+        if wanted == _FRAME.size and len(data) >= wanted:
+            wanted += _FRAME.unpack_from(data)[0]
+    return bytes(data[_FRAME.size :])

@@ -120,12 +120,14 @@ class Fetcher:
         *,
         retries: int | None = None,
         conditions: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Fetches a canonical URL, again where that may help. With `cut`, a longer body is cut at `max_bytes`.
 
-        `conditions` are the headers of a conditional request: with them, and only then, 304 is no fault.
+        `conditions` are the headers of a conditional request: with them, and only then, 304 is no fault. `headers` go
+        to the URL's own origin alone: a redirect elsewhere carries none of them.
         """
-        bound = Bound(self._limits.max_bytes if max_bytes is None else max_bytes, cut, conditions)
+        bound = Bound(self._limits.max_bytes if max_bytes is None else max_bytes, cut, conditions, headers)
         most = self._limits.retries if retries is None else retries
         attempt = 0
         while True:
@@ -197,7 +199,7 @@ class Fetcher:
         try:
             async with asyncio.timeout(max(0.0, seconds)) as deadline:
                 async with self._session.get(
-                    _target(current), allow_redirects=False, headers=bound.conditions
+                    _target(current), allow_redirects=False, headers=_sent(bound, url, current)
                 ) as answer:
                     return await self._answer(answer, Response(url, current), bound, deadline, progress)
         except TooLargeError as error:
@@ -228,6 +230,13 @@ class Fetcher:
             await drain(answer)
             fault = Fault("http_status", str(status), may_heal=status in _HEALING_STATUSES)
         return Response(asked.url, asked.final_url, status, headers, body, fault)
+
+
+def _sent(bound: Bound, url: str, current: str) -> Mapping[str, str] | None:
+    """The headers of one hop. What the caller gave for `url` may be a secret, and stays with its origin."""
+    if not bound.headers or url.split("/", 3)[:3] != current.split("/", 3)[:3]:
+        return bound.conditions
+    return {**bound.headers, **(bound.conditions or {})}
 
 
 @lru_cache(maxsize=4)  # reading the system's authorities takes some 20 ms

@@ -3,23 +3,20 @@
 import contextlib
 import json
 import os
-import select
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import IO, BinaryIO, Self
+from typing import IO, Self
 
-from crawler.child_process import die_with_parent, start_python_child
+from crawler.child_process import die_with_parent, read_frame, start_python_child, write_frame
 from crawler.extract import Candidate, Page, extract_page
 
 PARSE_SECONDS = 5.0
 MAX_MEMORY_BYTES = 2 * 2**30
 _START_SECONDS = 60.0
 _REQUEST = struct.Struct(">II")
-_REPLY = struct.Struct(">I")
 
 
 class PageParser:
@@ -39,7 +36,7 @@ class PageParser:
             child.stdin.write(_REQUEST.pack(len(question), len(html)) + question)
             child.stdin.write(html)
             child.stdin.flush()
-            answer = _read_frame(child, self._parse_seconds)
+            answer = read_frame(child, self._parse_seconds)
         except BrokenPipeError:
             answer = None
         if answer is None:
@@ -70,7 +67,7 @@ class PageParser:
         if self._child is None or self._child.poll() is not None:
             self.close()
             self._child = start_python_child("crawler.parse_child", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            if _read_frame(self._child, _START_SECONDS) is None:
+            if read_frame(self._child, _START_SECONDS) is None:
                 self.close()
                 raise RuntimeError("the page parser's process did not start; its error output says why")
         return self._child
@@ -85,7 +82,7 @@ def main() -> None:
     # Nothing else that prints may reach the pipe.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    _write_frame(out, b"ready")
+    write_frame(out, b"ready")
     while True:
         head = sys.stdin.buffer.read(_REQUEST.size)
         if len(head) < _REQUEST.size:
@@ -97,7 +94,7 @@ def main() -> None:
             page = extract_page(html, url, content_type, [(name, value) for name, value in headers], agent)
         except (MemoryError, RecursionError) as error:
             page = Page(error=type(error).__name__)
-        _write_frame(out, _frame_of(page))
+        write_frame(out, _frame_of(page))
 
 
 def _frame_of(page: Page) -> bytes:
@@ -110,31 +107,6 @@ def _page_from(parts: list[object]) -> Page:
     title, charset, links, candidates, opt_out, error = parts
     rows = [Candidate(*row) for row in candidates]  # type: ignore[attr-defined]  # our own child's JSON
     return Page(title, charset, links, rows, opt_out, error)  # type: ignore[arg-type]  # the same
-
-
-def _write_frame(out: BinaryIO, data: bytes) -> None:
-    out.write(_REPLY.pack(len(data)) + data)
-    out.flush()
-
-
-def _read_frame(child: "subprocess.Popen[bytes]", seconds: float) -> bytes | None:
-    """One frame of the child's output; None where it does not come in time or the child ends."""
-    assert child.stdout is not None
-    descriptor = child.stdout.fileno()
-    deadline = time.monotonic() + seconds
-    data, wanted = bytearray(), _REPLY.size
-    while len(data) < wanted:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-            return None
-        piece = os.read(descriptor, 1 << 16)
-        if not piece:
-            child.wait()
-            return None
-        data += piece
-        if wanted == _REPLY.size and len(data) >= wanted:
-            wanted += _REPLY.unpack_from(data)[0]
-    return bytes(data[_REPLY.size :])
 
 
 def _close_quietly(pipe: IO[bytes]) -> None:

@@ -1,10 +1,12 @@
-"""What a recipe's `source:` may say: tables of URLs, WARC files, or seed sites to crawl."""
+"""What a recipe's `source:` may say: tables of URLs, WARC files, seed sites, queries to search for, or shards."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from crawler.search_source import SearchSource
+from crawler.shards_source import ShardsSource
 from shards.layouts import LAYOUTS, Layout
 from shards.settings import Section
 
@@ -142,4 +144,4 @@ class CrawlSource(Section):
         return seeds
 
 
-Source = Annotated[TableSource | WarcSource | CrawlSource, Field(discriminator="kind")]
+Source = Annotated[TableSource | WarcSource | CrawlSource | SearchSource | ShardsSource, Field(discriminator="kind")]

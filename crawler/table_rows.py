@@ -149,7 +149,8 @@ def _origins(name: str, numbers: pa.Array) -> pa.Array:
 
 def _batch(columns: dict[str, pa.Array], num_rows: int) -> pa.RecordBatch:
     arrays = [columns.get(field.name, pa.nulls(num_rows, field.type)) for field in RAW_CANDIDATE]
-    return pa.RecordBatch.from_arrays([array.cast(pa.string()) for array in arrays], schema=RAW_CANDIDATE)
+    cast = [array.cast(field.type) for array, field in zip(arrays, RAW_CANDIDATE, strict=True)]
+    return pa.RecordBatch.from_arrays(cast, schema=RAW_CANDIDATE)
 
 
 def _with_broken(batch: pa.RecordBatch, rows: Rows, name: str, resolved: ResolvedTable) -> pa.RecordBatch:

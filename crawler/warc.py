@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from crawler.content_coding import CodingError, dechunk, decode_body
 from crawler.input_files import find_files, open_stream
+from crawler.kept_candidates import CONTENT_TYPE, MOST_BYTES, Row, rows_of_record
 from crawler.parse_child import PageParser
 from crawler.urls import canonical_url
 from shards.errors import BadInputError
@@ -40,6 +41,8 @@ class WarcPage:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     error: str | None = None
+    kept: tuple[Row, ...] = ()
+    """Candidates of a page whose own record is gone."""
 
 
 def warc_slices(paths: Sequence[str]) -> list[WarcSlice]:
@@ -59,12 +62,12 @@ def read_warc(piece: WarcSlice, agent: str, max_page_bytes: int, source: str = "
     `agent` is the product token that opt-outs may address. `origin` is `name:offset`. A page that cannot be parsed
     is a row with a null `url` and `parse_error`; the unreadable end of a file is one with `bad_row`.
     """
-    rows: list[dict[str, str | None]] = []
+    rows: list[Row] = []
     with PageParser(agent) as parser:
         for page in read_responses(piece.path, max_page_bytes):
             # A broken end has no record of its own: `+` tells it from the last record that could be read.
             origin = f"{piece.name}:{page.offset}{'+' if page.error else ''}"
-            rows += _rows(page, origin, parser, max_page_bytes, source)
+            rows += candidate_rows(page, origin, parser, max_page_bytes, source)
             while len(rows) >= _BATCH_ROWS:
                 yield _batch(rows[:_BATCH_ROWS])
                 rows = rows[_BATCH_ROWS:]
@@ -73,8 +76,8 @@ def read_warc(piece: WarcSlice, agent: str, max_page_bytes: int, source: str = "
 
 
 def read_responses(path: str, max_page_bytes: int, start: int = 0) -> Iterator[WarcPage]:
-    """Every HTTP response from the offset `start` on, its body cut just beyond `max_page_bytes`; a broken end is a
-    last page with an `error`."""
+    """Every HTTP response from the offset `start` on, its body cut just beyond `max_page_bytes`, and what stayed of
+    responses that are gone; a broken end is a last page with an `error`."""
     offset = start
     records = iter(_records(path, start))
     while True:
@@ -109,7 +112,8 @@ def _records(path: str, start: int) -> Any:
     if start or "://" in path:
         stream = open_stream(path, None)
         stream.seek(start)
-    return ArchiveIterator(stream, record_types=WarcRecordType.response, fsspec_args=False)
+    wanted = WarcRecordType.response | WarcRecordType.conversion
+    return ArchiveIterator(stream, record_types=wanted, fsspec_args=False)
 
 
 def _starts_as_warc(path: str) -> bool:
@@ -125,6 +129,8 @@ def _starts_as_warc(path: str) -> bool:
 
 
 def _response(record: Any, offset: int, max_page_bytes: int) -> WarcPage | None:
+    if record.headers.get("Content-Type") == CONTENT_TYPE:
+        return WarcPage("", offset, kept=rows_of_record(record.reader.read(MOST_BYTES)))
     headers = record.http_headers
     if headers is None or headers.status_code is None:
         return None
@@ -137,10 +143,11 @@ def _response(record: Any, offset: int, max_page_bytes: int) -> WarcPage | None:
     return WarcPage(url, offset, headers.status_code, tuple(pairs), body)
 
 
-def _rows(
-    page: WarcPage, origin: str, parser: PageParser, max_page_bytes: int, source: str
-) -> list[dict[str, str | None]]:
-    base: dict[str, str | None] = {"source": source, "strength": "weak", "origin": origin, "page_url": page.url}
+def candidate_rows(page: WarcPage, origin: str, parser: PageParser, max_page_bytes: int, source: str) -> list[Row]:
+    """The candidates of one page, as rows of RAW_CANDIDATE; what cannot be parsed is one with its reason."""
+    if page.kept:
+        return [row | {"source": source} for row in page.kept]
+    base: Row = {"source": source, "strength": "weak", "origin": origin, "page_url": page.url}
     if page.error is not None:
         return [{**base, "page_url": None, "drop_reason": "bad_row", "detail": page.error}]
     page_url = canonical_url(page.url)
@@ -154,7 +161,7 @@ def _rows(
     except CodingError as error:
         return [{**base, "page_url": page_url, "drop_reason": "parse_error", "detail": str(error)}]
     found = parser.extract(html, page_url, content_type, page.headers)
-    rows: list[dict[str, str | None]] = [
+    rows: list[Row] = [
         {
             **base,
             "page_url": page_url,
@@ -171,5 +178,5 @@ def _rows(
     return rows
 
 
-def _batch(rows: list[dict[str, str | None]]) -> pa.RecordBatch:
+def _batch(rows: list[Row]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, schema=RAW_CANDIDATE)

@@ -16,9 +16,14 @@ def rank_in_groups(samples: pa.Table, keep: Keep) -> pa.Array:
     The highest value first, no value last, ties by uid; null for rows with a `drop_reason` or without a `dup_group`.
     Reads uid, dup_group, drop_reason and what `keep` compares.
     """
-    rows = pa.table({"uid": samples["uid"], "group": samples["dup_group"], "value": keep_values(samples, keep)})
-    standing = pc.and_(pc.is_null(samples["drop_reason"]), pc.is_valid(samples["dup_group"]))
-    return _places(rows, ("group",), standing)
+    return rank_rows(group_rows(samples, keep))
+
+
+def group_rows(samples: pa.Table, keep: Keep) -> pa.Table:
+    """A row for each sample, as given: uid, group, is_standing, and the `value` to rank by."""
+    is_standing = pc.and_(pc.is_null(samples["drop_reason"]), pc.is_valid(samples["dup_group"]))
+    columns = {"uid": samples["uid"], "group": samples["dup_group"], "is_standing": is_standing}
+    return pa.table({**columns, "value": keep_values(samples, keep)})
 
 
 def pair_rows(samples: pa.Table, keep: Keep) -> pa.Table:
@@ -43,13 +48,13 @@ def pair_rows(samples: pa.Table, keep: Keep) -> pa.Table:
     )
 
 
-def rank_in_pairs(pairs: pa.Table) -> pa.Array:
-    """`pair_rank` (int32) of `pair_rows`: the place of each standing text among equal ones in its group, from 1.
+def rank_rows(rows: pa.Table) -> pa.Array:
+    """The place (int32, from 1) of each standing row of `group_rows` in its group, by `value`, then by `uid`.
 
-    COYO-700M's rule: the same image with the same words is there once, with other words it stays. Order as in
-    `rank_in_groups`; null for what does not stand.
+    Of `pair_rows` among those with the same text: COYO-700M's rule, the same image with the same words is there once,
+    with other words it stays. Null for what does not stand.
     """
-    return _places(pairs, ("group", "text"), pairs["is_standing"])
+    return _places(rows, [name for name in ("group", "text") if name in rows.column_names], rows["is_standing"])
 
 
 def keep_values(samples: pa.Table, keep: Keep) -> pa.ChunkedArray:

@@ -7,26 +7,33 @@ from pydantic import Field, field_validator
 
 from shards.settings import Section
 
+Backend = Literal["open_clip", "chinese-clip", "onnx"]
 Precision = Literal["fp32", "fp16", "bf16"]
 
 _PACKAGED = "local-dir:package:"
 
 
 class ScoreSettings(Section):
-    """A dual encoder that open_clip loads: by name and weights, from a hub, or from a local folder."""
+    """A dual encoder: by name and weights, from a hub, or from a local folder."""
 
+    backend: Backend = Field(
+        default="open_clip",
+        description="What loads the model: open_clip; chinese-clip (transformers' ChineseCLIPModel, from a folder or "
+        "a hub); or onnx (onnxruntime on the CPU, from a folder, without torch).",
+    )
     model: str = Field(
         default="xlm-roberta-base-ViT-B-32",
         min_length=1,
         max_length=1000,
-        description="An open_clip model name, hf-hub:OWNER/NAME, or local-dir:FOLDER with open_clip_config.json, "
-        "the weights and the tokenizer. local-dir:package:FOLDER lies inside the installed package.",
+        description="An open_clip model name, hf-hub:OWNER/NAME, or local-dir:FOLDER with what the backend reads "
+        "(infra/docs/score.md). local-dir:package:FOLDER lies inside the installed package.",
     )
     pretrained: str | None = Field(
         default="laion5b_s13b_b90k",
         min_length=1,
         max_length=1000,
-        description="The name of released weights or a weights file; not used with hf-hub: and local-dir: models.",
+        description="The name of released weights or a weights file, for open_clip alone; not used with hf-hub: "
+        "and local-dir: models.",
     )
     precision: Precision = Field(default="fp32", description="The numbers the model computes in; it decides scores.")
     batch_size: int = Field(
@@ -35,7 +42,8 @@ class ScoreSettings(Section):
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d{1,2})?|mps)$",
-        description="auto takes a GPU where the worker has one and the CPU elsewhere; or cpu, cuda, cuda:N, mps.",
+        description="auto takes GPUs where the run has any, and the CPU where it has none; or cpu, cuda, cuda:N, mps. "
+        "A worker that was given a GPU and cannot use it stops the run, unless this says cpu.",
     )
     cpu_threads: int = Field(
         default=1,
@@ -43,7 +51,20 @@ class ScoreSettings(Section):
         le=256,
         description="Threads of one scoring worker on the CPU: fixed, so that scores do not depend on the machine.",
     )
-
+    decode_threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Threads that decode images ahead of the model; null is one on the CPU and a GPU's share of the "
+        "processors on a GPU.",
+    )
+    gpu_share: float = Field(
+        default=0.5,
+        gt=0.0,
+        le=1.0,
+        description="How much of a GPU one scoring worker takes: with 0.5 two share it, and one computes while the "
+        "other begins or ends a part.",
+    )
     embeddings: bool = Field(
         default=False,
         description="Store each standing image's embedding beside its scores; where a rule names sem_dup_cos they are "

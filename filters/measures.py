@@ -127,6 +127,7 @@ BASE_COLUMNS: Mapping[str, BaseColumn] = {
     **{name: BaseColumn(name, level, "collect", _STRING) for name, level in _AT_COLLECT},
     **{name: BaseColumn(name, "sample", "admit", _STRING) for name in _AT_ADMIT},
     "num_pages": BaseColumn("num_pages", "sample", "admit", _INT),
+    "query_rank": BaseColumn("query_rank", "sample", "admit", _INT),
     **{
         field.name: BaseColumn(field.name, "image", "fetch", field.type)
         for field in FETCHED

@@ -18,7 +18,7 @@ from shards.catalog import planned_parts
 from shards.errors import UsageError
 from shards.parts import StepFolder
 
-_DECIDING_SCORES = ("model", "pretrained", "precision", "batch_size", "cpu_threads")
+_DECIDING_SCORES = ("backend", "model", "pretrained", "precision", "batch_size", "cpu_threads")
 _STORED = {"collect": "reads the source again", "measure": "measures the stored copies", "score": "scores them"}
 """The stages that store measures, and what `curate run` does where one is missing. All others work theirs out anew."""
 

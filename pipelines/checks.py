@@ -4,12 +4,14 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from crawler.shards_source import ShardsSource
 from crawler.sources import TableSource
 from filters.clip_weights import check_files
 from filters.measures import MEASURES, needed_measures
 from filters.rules import PlacedRule, place_rules
 from pipelines.flow.known_sets import known_set_problems
 from pipelines.flow.reuse import reuse_problems
+from pipelines.flow.takedown_lists import tombstone_problems
 from pipelines.problems import Problem, raise_problems
 from pipelines.recipe import Recipe, parse_recipe
 from pipelines.tasks import Plan
@@ -34,7 +36,9 @@ def checked_plan(mapping: Mapping[str, Any], what: str, bring_models: bool = Tru
         raise AssertionError("a recipe without a model has problems")
     plan = Plan(recipe, tuple(rules), measures_needed(recipe, rules))
     problems += _sha256_problems(recipe)
+    problems += _recheck_problems(recipe)
     problems += [] if again else reuse_problems(recipe)
+    problems += tombstone_problems(recipe.tombstones)
     problems += known_set_problems(recipe.dedup)
     problems += _unknown_set_problems(recipe, plan)
     if not problems and not again:
@@ -71,6 +75,8 @@ def measures_needed(recipe: Recipe, rules: list[PlacedRule]) -> tuple[str, ...]:
     if recipe.score is not None and (recipe.release.caption == "best_score" or recipe.score.embeddings):
         names.add("clip_score")
     names |= {name for name, sets in _marks(recipe).items() if sets}
+    if recipe.release.splits:
+        names.add("dup_group")  # near-duplicates are never parted by a split
     if {"dup_rank", "pair_rank", "dup_group"} & names:
         names |= {"dup_rank", *recipe.dedup.needed_measures}
     if "sem_dup_cos" in names:
@@ -95,11 +101,14 @@ def _identity_problems(mapping: Mapping[str, Any]) -> list[Problem]:
     if not _lacks(mapping.get("crawler", {}), "user_agent"):
         return []
     source = mapping.get("source")
-    crawls = isinstance(source, Mapping) and source.get("kind") == "crawl"
+    kind = source.get("kind") if isinstance(source, Mapping) else None
+    if kind == "shards":  # nobody is asked for anything
+        return []
+    also = {"crawl": " and pages", "search": " and results"}.get(kind, "") if isinstance(kind, str) else ""
     return [
         Problem(
             "crawler.user_agent",
-            f"is required, because images{' and pages' if crawls else ''} are fetched: name a bot and a contact, "
+            f"is required, because images{also} are fetched: name a bot and a contact, "
             'as "mybot/1.0 (+https://example.org/bot; bot@example.org)"',
         )
     ]
@@ -117,6 +126,14 @@ def _sha256_problems(recipe: Recipe) -> list[Problem]:
     carrying = ", ".join(name for name, layout in LAYOUTS.items() if layout.columns.sha256)
     told = f"the source has no sha256 column: name it in `source.columns: {{sha256: …}}` (layouts with one: {carrying})"
     return [Problem("fetch.verify_sha256", told)]
+
+
+def _recheck_problems(recipe: Recipe) -> list[Problem]:
+    """Images of shards are asked of nobody, so nobody can be asked again."""
+    if not isinstance(recipe.source, ShardsSource):
+        return []
+    told = "`recheck` asks servers again, and a shards source asks none: leave it out"
+    return [Problem(f"reuse.{place}", told) for place, entry in enumerate(recipe.reused) if entry.recheck]
 
 
 def _missing_model_problems(mapping: Mapping[str, Any], rules: list[PlacedRule]) -> list[Problem]:

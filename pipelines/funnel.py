@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.rules import PlacedRule
+from pipelines.drops import funnel_rows
 from pipelines.plan_file import read_plan
-from pipelines.report import funnel_rows
 from pipelines.stages import STAGES
 from shards.catalog import planned_parts
 from shards.lease import holder_of

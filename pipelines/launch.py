@@ -13,12 +13,18 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from crawler.search_key import SearchKey
+from crawler.search_source import SearchSource
 from crawler.sources import CrawlSource, Source
 from pipelines.checks import checked_plan
 from pipelines.flow.collect import source_slices
 from pipelines.flow.known_sets import refuse_own_folder
 from pipelines.flow.reuse import write_index
+from pipelines.flow.search import query_slices
+from pipelines.flow.takedown_lists import listed_tombstones
 from pipelines.progress import Progress
+from pipelines.remove.command import finish_removal
+from pipelines.report.health import write_health
 from pipelines.retries import begin_retry
 from pipelines.runner import Runner
 from pipelines.strict_yaml import load_yaml
@@ -55,8 +61,7 @@ def run_recipe(
     Raises errors of `shards.errors`; KeyboardInterrupt drains first.
     """
     plan = checked_plan(mapping, what)
-    if not isinstance(plan.recipe.source, CrawlSource):
-        source_slices(plan.recipe.source)
+    _check_source(plan.recipe.source)
     run = open_run_folder(out)
     _check_folder(run, plan)
     refuse_own_folder(run, plan.recipe.dedup)
@@ -75,13 +80,24 @@ def run_recipe(
             "kept": stats["kept"],
         }
         put_whole(run / "run.json", _as_json(facts))
+        write_health(run)
     return RunResult(run, stats, _count_dead(run))
+
+
+def _check_source(source: Source) -> None:
+    """What can be found wrong with a source's files, or with a secret that it needs, before a folder is made."""
+    if isinstance(source, SearchSource):
+        query_slices(source)
+        SearchKey.read(source.described)
+    elif not isinstance(source, CrawlSource):
+        source_slices(source)
 
 
 def prepare(run: Path, plan: Plan, progress: Progress, retry: tuple[str, ...] = ()) -> None:
     """Write down what the run's tasks look up in its folder: earlier runs' copies, the recipe, what is retried."""
     for line in write_index(run, plan.recipe):
         progress.note(line)
+    finish_removal(run, listed_tombstones(plan.recipe.tombstones), progress.note)
     put_whole(run / _RECIPE_FILE, recipe_text(plan).encode())
     if retry:
         progress.note(f"retry    {begin_retry(run, retry):,} downloads that ended in {', '.join(retry)}")

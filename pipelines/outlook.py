@@ -7,13 +7,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crawler.lanes import plan_lanes
+from crawler.search import SearchSettings
+from crawler.search_source import SearchSource
 from crawler.settings import CrawlerSettings
+from crawler.shards_source import ShardsSource
 from crawler.sources import CrawlSource, TableSource
 from crawler.tables import read_table_slice
 from crawler.urls import canonical_urls
+from filters.clip_settings import ScoreSettings
+from filters.clip_weights import LOCAL_DIR, local_folder, score_identity
 from filters.measures import MEASURES, stage_of
 from pipelines.flow.collect import source_slices
 from pipelines.flow.lanes import CPU_S_PER_ROW
+from pipelines.flow.search import query_slices
 from pipelines.stages import STAGES
 from pipelines.tasks import Plan, buckets_for
 
@@ -24,6 +30,7 @@ _SAMPLED_SLICES = 4
 _SAMPLED_ROWS = 25_000
 """Rows read of each sampled slice, to see how URLs spread over hosts."""
 _SHOWN_HOSTS = 3
+_SHOWN_DIGITS = 16
 _UNKNOWN_ROWS = 1_000_000
 """What the bound is told for, where a table does not say how many rows it has."""
 
@@ -32,9 +39,7 @@ def describe_plan(plan: Plan) -> str:
     """Stages with their rules, measures and models, then the politeness bound and expected sizes."""
     lines = [f"recipe {plan.recipe.name}: source {plan.recipe.source.kind}", ""]
     for stage in STAGES:
-        if stage.name == "crawl" and not isinstance(plan.recipe.source, CrawlSource):
-            continue
-        if stage.name == "score" and not plan.scores:
+        if not _has_stage(plan, stage.name):
             continue
         lines.append(f"{stage.name:8} {stage.does} ({stage.kind}; {stage.resources})")
         lines += [f"           measures  {name}: {MEASURES[name].unit}" for name in _measured_at(plan, stage.name)]
@@ -48,8 +53,27 @@ def describe_plan(plan: Plan) -> str:
         lines += [
             "",
             f"model    {model.model}" + (f", {model.pretrained}" if model.pretrained else "") + f", {model.precision}",
+            *_model_facts(model),
         ]
     return "\n".join([*lines, "", *_expectations(plan)])
+
+
+def _has_stage(plan: Plan, stage: str) -> bool:
+    """Whether a run of the plan comes to the stage at all."""
+    source = plan.recipe.source
+    only_of: dict[str, bool] = {
+        "crawl": isinstance(source, CrawlSource),
+        "search": isinstance(source, SearchSource),
+        "score": plan.scores,
+    }
+    return only_of.get(stage, True)
+
+
+def _model_facts(model: ScoreSettings) -> list[str]:
+    """How the model runs, and the digest of its files, weights and preprocessing, where they lie in a folder."""
+    runs = f"by {model.backend}, batches of {model.batch_size}, device {model.device}"
+    digest = str(score_identity(model)["model"]).removeprefix(LOCAL_DIR)[:_SHOWN_DIGITS] if local_folder(model) else ""
+    return [f"         {runs}" + (f"; sha256 of its files {digest}…" if digest else "")]
 
 
 def _measured_at(plan: Plan, stage: str) -> list[str]:
@@ -60,11 +84,12 @@ def _measured_at(plan: Plan, stage: str) -> list[str]:
 def _expectations(plan: Plan) -> list[str]:
     per_host = plan.recipe.crawler.per_host
     rate = f"{1 / per_host.delay_s:.3g} requests/s" if per_host.delay_s else "no delay"
-    lines = [
+    source = plan.recipe.source
+    polite = [
         f"polite   each host: at most {per_host.concurrency} in flight, {rate}; "
         f"at most {plan.recipe.crawler.lanes} lanes, giants apart"
     ]
-    source = plan.recipe.source
+    lines = [] if isinstance(source, ShardsSource) else polite
     if isinstance(source, CrawlSource):
         pages = min(source.max_pages, source.max_pages_per_host * max(1, len(source.seeds)))
         hours = source.max_pages_per_host * per_host.delay_s / 3600
@@ -72,6 +97,8 @@ def _expectations(plan: Plan) -> list[str]:
             f"expect   at most {source.rounds} rounds and {pages:,} pages, at most {hours:.1f} h for one host's pages"
         )
         return lines
+    if isinstance(source, SearchSource):
+        return [*lines, *_search_expectations(plan, source)]
     slices = source_slices(source)
     rows = sum(getattr(piece, "num_rows", None) or 0 for piece in slices)
     size = sum(getattr(piece, "num_bytes", 0) for piece in slices)
@@ -83,8 +110,25 @@ def _expectations(plan: Plan) -> list[str]:
         unknown = sum(sampled.values()) if is_whole else _UNKNOWN_ROWS
         lines += politeness_bound(sampled, rows or unknown, plan.recipe.crawler)
     elif size:
-        lines.append(f"expect   {size / 1e9:,.2f} GB of WARC to read")
+        what = "tars" if isinstance(source, ShardsSource) else "WARC"
+        lines.append(f"expect   {size / 1e9:,.2f} GB of {what} to read")
     return lines
+
+
+def _search_expectations(plan: Plan, source: SearchSource) -> list[str]:
+    """Requests and hours at the most: the endpoint's rate is a bound that no number of workers moves."""
+    endpoint, recipe = source.described, plan.recipe
+    slices = query_slices(source)
+    queries = sum(len(queries) for queries in slices)
+    pages = min(endpoint.max_pages, -(-source.per_query // endpoint.page_size)) if endpoint.has_pages else 1
+    limits = SearchSettings(source, recipe.crawler, recipe.fetch, recipe.network).politely.limits_of(endpoint.host)
+    hours = queries * pages * limits.delay_s / 3600
+    results = queries * min(source.per_query, pages * endpoint.page_size)
+    return [
+        f"parts    search {len(slices)}, collect {len(slices)}",
+        f"expect   {queries:,} queries to {endpoint.host}, at most {queries * pages:,} requests in {hours:,.1f} h "
+        f"({limits.delay_s:g} s apart); at most {results:,} results",
+    ]
 
 
 def politeness_bound(sampled: dict[str, int], rows: int, crawler: CrawlerSettings) -> list[str]:

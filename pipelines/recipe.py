@@ -3,7 +3,7 @@
 import os.path
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -13,6 +13,7 @@ from dedup.settings import DedupSettings
 from filters.clip_settings import ScoreSettings
 from filters.settings import TextSettings
 from pipelines.problems import Problem, explained
+from pipelines.release_settings import ReleaseSettings
 from pipelines.strict_yaml import load_yaml
 from shards.errors import UsageError
 from shards.image_settings import ImageSettings
@@ -20,18 +21,6 @@ from shards.settings import Section
 
 RECIPES = Path(__file__).parent / "recipes"
 _RULE_NAME = r"^[a-z][a-z0-9_]{0,63}$"
-
-
-class ReleaseSettings(Section):
-    """What the release looks like on disk."""
-
-    shard_size: int = Field(default=10_000, ge=1, le=1_000_000, description="Samples a shard.")
-    caption: Literal["best_score"] | list[str] = Field(
-        default="best_score", description="The caption: the text of the best score, or the first of these kinds."
-    )
-    dropped: Literal["all", "narrow", "none"] = Field(
-        default="all", description="Columns of dropped rows in the manifest: all, few, or no dropped files."
-    )
 
 
 class ReuseSettings(Section):
@@ -62,7 +51,11 @@ class Recipe(Section):
         max_length=100,
         description="Earlier runs or releases whose stored copies are taken by uid, in order.",
     )
-    tombstones: list[str] = Field(default=[], max_length=0, description="Takedown lists to honour (not yet).")
+    tombstones: list[str] = Field(
+        default=[],
+        max_length=1000,
+        description="Takedown lists to honour: files that `curate remove` wrote, or folders of runs or releases.",
+    )
     rules: dict[str, str] = Field(default={}, description="Drop reasons and the SQL a row must satisfy, in order.")
     release: ReleaseSettings = Field(default_factory=ReleaseSettings, description="Shards and manifest.")
 

@@ -14,6 +14,7 @@ from typing import Any
 from pipelines.again_checks import plan_again
 from pipelines.flow.again import LACKING_STEPS, LACKS
 from pipelines.flow.set_marks import MARKS_FILE
+from pipelines.flow.takedown_lists import listed_tombstones
 from pipelines.launch import make_folder, recipe_text
 from pipelines.progress import Progress
 from pipelines.retries import RETRIES_FILE
@@ -26,6 +27,8 @@ from shards.errors import OutputInUseError, UsageError
 from shards.lease import Lease, holder_of
 from shards.parts import fingerprint
 from shards.storage import disk_faults, open_run_folder, put_whole, sha256_of, sync_folder
+from shards.tombstones import tombstones_of, write_tombstones
+from shards.training_indexes import ENERGON_FOLDER
 
 WORK_FOLDER = ".again"
 _MOVING = "moving.json"
@@ -112,6 +115,8 @@ def _begin(work: Path, run: Path, plan: Plan, writes_shards: bool) -> None:
     So it is after the machine went down: parts of `.again` are not forced to disk.
     """
     digests = [sha256_of(run / name) for name in (PLAN_FILE, _RECIPE)]
+    tombstones = tombstones_of(run) | listed_tombstones(plan.recipe.tombstones)
+    digests += list(tombstones.lines())
     call = [version("curate"), str(run), digests, plan.recipe.model_dump(mode="json"), writes_shards]
     mark = fingerprint(*call, _BOOT.read_text() if _BOOT.is_file() else "")
     marked = work / _MARK
@@ -119,6 +124,7 @@ def _begin(work: Path, run: Path, plan: Plan, writes_shards: bool) -> None:
         _clear(work)
         put_whole(marked, json.dumps(mark).encode())
     put_whole(work / _RECIPE, recipe_text(plan).encode())
+    write_tombstones(work, tombstones)
     for name in (RETRIES_FILE, MARKS_FILE):
         if (run / name).is_file():
             put_whole(work / name, (run / name).read_bytes())
@@ -152,12 +158,16 @@ def _lacking(flow: Flow) -> dict[str, int]:
 
 def _move_up(work: Path, folder: Path) -> None:
     """The release takes its place name by name, the digests last; a list of the names lets a killed call be undone."""
-    names = sorted(path.name for path in (work / "release").iterdir() if not path.name.startswith(("_", ".")))
+    names = sorted(path.name for path in (work / "release").iterdir() if _is_released(path.name))
     names = [_RECIPE, *sorted(names, key=lambda name: name == _LAST)]
     put_whole(work / _MOVING, json.dumps(names).encode())
     for name in names:
         _home(work, name).rename(folder / name)
     sync_folder(folder)
+
+
+def _is_released(name: str) -> bool:
+    return name == ENERGON_FOLDER or not name.startswith(("_", "."))
 
 
 def _take_back(folder: Path, work: Path) -> None:

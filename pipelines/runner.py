@@ -102,7 +102,7 @@ class Runner:
             task = attempted.task
             used += task.cpus
             self.progress.start(task, self.context.folder(task.step))
-            self._running[self.pool.start(perform, task, self.context, cpus=task.cpus)] = attempted
+            self._running[self.pool.start(perform, task, self.context, cpus=task.cpus, gpus=task.gpus)] = attempted
 
     def _finish(self, handle: object, attempted: Attempted, waiting: Waiting) -> None:
         task = attempted.task
@@ -167,8 +167,8 @@ class Runner:
         self._narrow(task, start, middle, faults)
         self._narrow(task, middle, stop, faults)
 
-    def _call(self, function: Callable[..., Any], *arguments: object) -> tuple[Any, Exception | None]:
-        handle = self.pool.start(function, *arguments)
+    def _call(self, function: Callable[..., Any], task: Task, *arguments: object) -> tuple[Any, Exception | None]:
+        handle = self.pool.start(function, task, *arguments, gpus=task.gpus)
         while not self.pool.wait([handle], _POLL_S):
             self.progress.tick()
         return self._outcome(handle)

@@ -9,8 +9,10 @@ from pipelines.tasks import Work
 
 _STEPS = {"collect": again.collected, "fetch": again.fetched, "measure": again.measured, "score": again.scored}
 
+_ASKING = ("crawl", "search")
+
 STAGES_AGAIN = tuple(
-    replace(stage, steps=_STEPS.get(stage.name, stage.steps)) for stage in STAGES if stage.name != "crawl"
+    replace(stage, steps=_STEPS.get(stage.name, stage.steps)) for stage in STAGES if stage.name not in _ASKING
 )
 
 WORK_AGAIN: Mapping[str, Work] = {

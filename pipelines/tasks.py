@@ -28,8 +28,8 @@ class PartRef:
 class Task:
     """One part to make. Tasks that share a `lane` never run at the same time.
 
-    `cpus` is the share of a CPU that it can use; `remaining_s` what its lane takes from here on, the longest first.
-    Neither reaches a result.
+    `cpus` is the share of a CPU that it can use, `gpus` of a GPU where the pool has any; `remaining_s` what its lane
+    takes from here on, the longest first. None of them reaches a result.
     """
 
     step: str
@@ -39,6 +39,7 @@ class Task:
     num_rows: int | None = None
     lane: int | None = None
     cpus: float = 1.0
+    gpus: float = 0.0
     remaining_s: float = 0.0
 
     @property

@@ -19,7 +19,7 @@ from shards.parts import StepFolder
 from shards.schema import STAGES, uid_of
 from shards.tables import fit, read_rows
 
-_FACTS = ("page_url", "host", "source", "query", "strength", "category", "license", "num_pages")
+_FACTS = ("page_url", "host", "source", "query", "query_rank", "strength", "category", "license", "num_pages")
 _UID = re.compile(r"[0-9a-fA-F]{32}")
 
 

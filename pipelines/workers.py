@@ -32,8 +32,8 @@ class Pool(Protocol):
 
     slots: int
 
-    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0) -> object:
-        """Begin a call somewhere, with a share of a CPU to itself, and return its handle."""
+    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0, gpus: float = 0.0) -> object:
+        """Begin a call somewhere, with a share of a CPU to itself, and of a GPU if there are any; return its handle."""
         ...
 
     def wait(self, handles: Sequence[object], timeout_s: float) -> list[object]:
@@ -71,11 +71,14 @@ class RayPool:
         else:
             _connect(ray, address)
         self.slots = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        self._has_gpus = self._ray.cluster_resources().get("GPU", 0) > 0
         self._call = ray.remote(num_cpus=1, max_retries=0)(_call)
 
-    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0) -> object:
-        # Ray keeps workers by what they ask for; few different shares, few idle workers.
-        return self._call.options(num_cpus=cpus).remote(function, *arguments)
+    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0, gpus: float = 0.0) -> object:
+        # Ray keeps workers by what they ask for; few different shares, few idle workers. So a worker that scores is
+        # met again with its model loaded, and Ray shows it the one GPU that it was given.
+        asked = {"num_gpus": gpus} if gpus and self._has_gpus else {}
+        return self._call.options(num_cpus=cpus, **asked).remote(function, *arguments)
 
     def wait(self, handles: Sequence[object], timeout_s: float) -> list[object]:
         done, _ = self._ray.wait(list(handles), num_returns=1, timeout=timeout_s)

@@ -19,6 +19,7 @@ KEPT = "-kept"
 
 VIEWS = {
     "pages": ("crawl", "pages"),
+    "queries": ("search", "rows"),
     "candidates": ("collect", "rows"),
     "samples": ("admit", "rows"),
     "images": ("fetch", "rows"),
@@ -26,13 +27,6 @@ VIEWS = {
     "scores": ("score", "rows"),
 }
 """View -> the step and the role of the files it reads. `manifest` and `funnel` come beside them."""
-
-RELEASE_VIEWS = """-- Run in the release's folder: duckdb -init views.sql
-CREATE OR REPLACE VIEW manifest AS SELECT * FROM read_parquet('manifest/*.parquet', union_by_name = true);
-CREATE OR REPLACE VIEW funnel AS
-    SELECT coalesce(dropped_at, 'release') AS stage, coalesce(drop_reason, 'kept') AS reason, count(*) AS samples
-    FROM manifest GROUP BY ALL ORDER BY samples DESC, stage, reason;
-"""
 
 
 def planned_parts(run: Path) -> dict[str, list[tuple[int, str]]]:

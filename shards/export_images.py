@@ -1,9 +1,10 @@
 """Chinese-CLIP, written: images in base64 beside their texts, as its own dataset builder reads them."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
-from shards.errors import UsageError
+from shards.export_hub import need_shards
 from shards.export_losses import Losses, standing_texts
 from shards.export_text import json_line
 from shards.released import Release, ShardReader
@@ -12,21 +13,24 @@ _COLUMNS = ("uid", "shard", "stored_format", "stored_sha256", "texts")
 
 
 def write_chinese_clip(release: Release, folder: Path, losses: Losses) -> None:
-    """`train_imgs.tsv` (number, base64), `train_texts.jsonl` (every text that stood), and which uid a number is.
+    """`<split>_imgs.tsv` (number, base64), `<split>_texts.jsonl` (every text that stood), and which uid a number is.
 
-    The last file and the texts' `kind` are ours: `build_lmdb_dataset.py` reads neither.
+    The split is `train` where the release has none. `<split>_uids.tsv` and the texts' `kind` are ours:
+    `build_lmdb_dataset.py` reads neither.
     """
-    if release.manifests and not (release.folder / "shards").is_dir():
-        raise UsageError(
-            f"--layout chinese-clip carries images, and {release.folder} has no shards; "
-            "make them with `curate release --shards`, or name a release that has them"
-        )
-    losses.say("no URLs: train_uids.tsv says which uid each image's number is")
+    need_shards(release, "chinese-clip")
+    splits = release.split_names()
+    losses.say(f"no URLs: {splits[0] if splits else 'train'}_uids.tsv says which uid each image's number is")
+    for split in splits or ["train"]:
+        _write_split(replace(release, split=split) if splits else release, split, folder, losses)
+
+
+def _write_split(release: Release, split: str, folder: Path, losses: Losses) -> None:
     number = num_texts = 0
     with (
-        (folder / "train_imgs.tsv").open("wb") as images,
-        (folder / "train_texts.jsonl").open("w", encoding="utf-8", newline="") as texts,
-        (folder / "train_uids.tsv").open("w", encoding="utf-8", newline="") as uids,
+        (folder / f"{split}_imgs.tsv").open("wb") as images,
+        (folder / f"{split}_texts.jsonl").open("w", encoding="utf-8", newline="") as texts,
+        (folder / f"{split}_uids.tsv").open("w", encoding="utf-8", newline="") as uids,
         ShardReader() as shards,
     ):
         for batch in release.samples(_COLUMNS):

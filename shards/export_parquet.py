@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,9 +13,9 @@ from shards.layouts import LAYOUTS
 from shards.murmur import hash64
 from shards.released import Release
 from shards.tables import TableWriter
+from shards.uid_lists import write_uids
 
 ROWS_A_FILE = 1_000_000
-_HALVES = np.dtype("<u8,<u8")
 
 Computed = Callable[[pa.RecordBatch], pa.Array]
 
@@ -150,17 +148,12 @@ def _texts(batch: pa.RecordBatch) -> pa.Array:
 
 def _write_uids(release: Release, path: Path) -> None:
     """Sorted, each split in two unsigned 64-bit halves, dtype `u8,u8`; sorted on disk where they are many."""
-    header = {"descr": _HALVES.descr, "fortran_order": False, "shape": (release.num_samples(),)}
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        if not release.manifests:
-            return
-        with scratch_database(path.parent) as database:
-            files = quoted(list(release.manifests))
-            kept = database.sql(f"SELECT uid FROM read_parquet({files}) WHERE status = 'kept' ORDER BY uid")
-            for batch in kept.to_arrow_reader(100_000):
-                file.write(_halves(batch.column("uid")).tobytes())
-
-
-def _halves(uids: pa.Array) -> npt.NDArray[np.void]:
-    return np.array([(int(uid[:16], 16), int(uid[16:], 16)) for uid in uids.to_pylist()], _HALVES)
+    if not release.manifests:
+        write_uids(path, [], 0)
+        return
+    with scratch_database(path.parent) as database:
+        files = quoted(list(release.manifests))
+        where = f"status = 'kept'{'' if release.split is None else ' AND split = $split'}"
+        of_split = {} if release.split is None else {"split": release.split}
+        kept = database.sql(f"SELECT uid FROM read_parquet({files}) WHERE {where} ORDER BY uid", params=of_split)
+        write_uids(path, (batch.column("uid") for batch in kept.to_arrow_reader(100_000)), release.num_samples())

@@ -55,6 +55,7 @@ LAYOUTS = {
     "laion": Layout(Columns(url="URL", text="TEXT"), text_kind="alt", strength="weak"),
     "coyo": Layout(Columns(url="url", text="text"), text_kind="alt", strength="weak"),
     "datacomp": Layout(Columns(url="url", text="text", sha256="sha256"), text_kind="alt", strength="weak"),
+    "danqing": Layout(Columns(url="url", text="alt_text"), text_kind="alt", strength="weak"),
     "img2dataset": Layout(Columns(url="url", text="caption", sha256="sha256")),
 }
 """Lists of URLs, as their authors released them: `../shared/RELEASES.md` section 2 names the source of each.

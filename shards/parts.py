@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.errors import BrokenRunError
-from shards.storage import disk_faults, list_names, publish, put_if_absent, sha256_of
+from shards.storage import disk_faults, list_names, publish, put_if_absent, put_whole, sha256_of
 
 _RECORD_NAME = re.compile(r"(\d{6,})-([0-9a-f]{8})\.json\Z")
 
@@ -106,12 +106,18 @@ class StepFolder:
             return record
         return self.record(record.index, record.fingerprint)
 
+    def replace(self, record: Record) -> None:
+        """Put a record in place of its part's: the part has other files now, and is what it was but for takedowns."""
+        put_whole(self._record_path(record.index, record.fingerprint), record.to_json())
+
     def sweep(self) -> None:
-        """Delete what no record names: the leavings of killed attempts and of other recipes' releases."""
+        """Delete what no record names, and empty folders: leavings of killed attempts and other recipes' releases."""
         named = {file.name for record in self.records() for file in record.files}
-        for path in sorted(self.path.rglob("*")):
+        for path in sorted(self.path.rglob("*"), reverse=True):
             if path.is_file() and path.parent != self._done and str(path.relative_to(self.path)) not in named:
                 path.unlink(missing_ok=True)
+            elif path.is_dir() and path != self._done and not any(path.iterdir()):
+                path.rmdir()
 
     def _record_path(self, index: int, part_fingerprint: str) -> Path:
         return self._done / f"{index:06d}-{part_fingerprint[:8]}.json"

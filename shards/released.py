@@ -19,23 +19,39 @@ _SEAL = "SHA256SUMS"
 
 @dataclass(frozen=True)
 class Release:
-    """A release's folder, its manifest files of kept samples in the release's order, and the model of its scores."""
+    """A release's folder, its manifest files of kept samples in the release's order, and the model of its scores.
+
+    With a `split`, samples of that one alone.
+    """
 
     folder: Path
     manifests: tuple[Path, ...]
     scorer: str | None = None
+    split: str | None = None
 
     def samples(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Those columns of the kept samples, in the release's order; a batch at a time in memory."""
         wanted = list(dict.fromkeys(columns))
+        marks = {"status": "kept"} | ({"split": self.split} if self.split is not None else {})
         try:
-            for batch in iter_batches(self.manifests, [*wanted, "status"]):
-                yield batch.filter(pc.equal(batch.column("status"), "kept")).select(wanted)
+            for batch in iter_batches(self.manifests, list(dict.fromkeys([*wanted, *marks]))):
+                for name, value in marks.items():
+                    batch = batch.filter(pc.equal(batch.column(name), value))
+                yield batch.select(wanted)
         except (pa.ArrowException, OSError) as error:
             raise BrokenRunError(f"{self.folder / 'manifest'}: cannot be read: {error}") from error
 
     def num_samples(self) -> int:
         return sum(batch.num_rows for batch in self.samples(["uid"]))
+
+    def split_names(self) -> list[str]:
+        """The splits of the kept samples, in the release's order; none where it has no splits."""
+        if not self.manifests or self.missing_columns(["split"]):
+            return []
+        found: dict[str, None] = {}
+        for batch in self.samples(["split"]):
+            found |= dict.fromkeys(batch.column("split").drop_null().unique().to_pylist())
+        return list(found)
 
     def missing_columns(self, columns: Sequence[str]) -> list[str]:
         """Those of `columns` that a manifest file lacks."""

@@ -79,12 +79,14 @@ RAW_CANDIDATE = pa.schema(
         ("kind", pa.string()),
         ("text", pa.string()),  # as the source gave it
         ("query", pa.string()),
+        ("query_rank", pa.int32()),  # the image's place among the query's results, from 1
         ("source", pa.string()),  # the source's kind, or its layout's name
         ("strength", pa.string()),  # strong | weak | null
         ("category", pa.string()),
         ("license", pa.string()),
         ("expected_sha256", pa.string()),  # of the wire bytes, as the list says: 64 hex digits in lower case
         ("origin", pa.string()),  # file:row, or WARC file:offset
+        ("member", pa.string()),  # tar:offset:bytes of an image that lies in the source itself; else null
         ("drop_reason", pa.string()),
         ("detail", pa.string()),
     ]

@@ -90,6 +90,11 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
 
 
+def read_names(path: Path) -> list[str]:
+    """The names of a file's columns."""
+    return list(pq.read_schema(path, memory_map=True).names)
+
+
 def read_row_groups(path: Path, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
     """Some row groups of one file, in the order given."""
     with pq.ParquetFile(path, memory_map=True) as file:
@@ -105,16 +110,36 @@ def iter_batches(paths: Iterable[Path], columns: Sequence[str] | None = None) ->
             yield from file.iter_batches(columns=list(columns) if columns is not None else None, use_threads=False)
 
 
-def read_slice(path: Path, rows: Sequence[int]) -> pa.Table:
+def iter_tables(
+    path: Path, columns: Sequence[str] | None = None, rows_at_once: int = 2 * ROW_GROUP_ROWS
+) -> Iterator[pa.Table]:
+    """Tables of whole row groups, of at most `rows_at_once` rows or one group; at least one table, be it empty."""
+    names = list(columns) if columns is not None else None
+    with pq.ParquetFile(path, memory_map=True) as file:
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        start = 0
+        while start < len(sizes):
+            stop = start + 1
+            while stop < len(sizes) and sum(sizes[start : stop + 1]) <= rows_at_once:
+                stop += 1
+            yield file.read_row_groups(list(range(start, stop)), columns=names, use_threads=False)
+            start = stop
+        if not sizes:
+            yield file.read(columns=names, use_threads=False)
+
+
+def read_slice(path: Path, rows: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
     """Some rows of one file by their sorted numbers, reading only the row groups that hold them."""
     wanted = np.asarray(rows, np.int64)
+    names = list(columns) if columns is not None else None
     with pq.ParquetFile(path, memory_map=True) as file:
-        tables = [file.schema_arrow.empty_table()]
+        tables = [file.read_row_groups([], columns=names)]
         first = 0
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows
             inside = wanted[(wanted >= first) & (wanted < first + count)] - first
             if len(inside):
-                tables.append(file.read_row_group(group, use_threads=False).take(pa.array(inside)))
+                table = file.read_row_group(group, columns=names, use_threads=False)
+                tables.append(table if len(inside) == count else table.take(pa.array(inside)))
             first += count
     return pa.concat_tables(tables)

@@ -1,6 +1,7 @@
 """Deterministic tars: members with nothing of this machine or moment in their headers, and reading by offset."""
 
 import io
+import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Self
 
 from shards.errors import BrokenRunError
 
+_BUFFER_BYTES = 1 << 20
 _MEMBER_NAME = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,8}\Z")
 
 
@@ -17,20 +19,22 @@ class TarWriter:
     """Writes members in the order they are added: mtime 0, uid and gid 0, mode 0644, ustar headers."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
+        self._file = path.open("wb", buffering=_BUFFER_BYTES)
 
     def add(self, name: str, data: bytes) -> int:
         """Append one member and return the offset of its data. Names are `<uid>.<extension>` and nothing else."""
         if not _MEMBER_NAME.match(name):
             raise ValueError(f"tar member {name!r} is not named <32 hex digits>.<extension>")
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        info.mode = 0o644
-        self._file.write(info.tobuf(tarfile.USTAR_FORMAT))
+        self._file.write(member_header(name, len(data)))
         offset = self._file.tell()
         self._file.write(data)
         self._file.write(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
         return offset
+
+    @property
+    def position(self) -> int:
+        """Where the next member begins."""
+        return self._file.tell()
 
     def close(self) -> None:
         """Write the end of the archive, padded to a whole record."""
@@ -50,17 +54,44 @@ class TarWriter:
             self._file.close()
 
 
+def member_header(name: str, num_bytes: int) -> bytes:
+    """The header of a member: a block of 512 bytes, the same for equal name and size.
+
+    All but name, size and checksum is the same in each, so these are set into a header that the library made.
+    """
+    encoded, size = name.encode("ascii"), b"%011o" % num_bytes
+    if len(encoded) > _NAME_BYTES or len(size) > _SIZE_DIGITS:
+        raise ValueError(f"tar member {name!r} of {num_bytes} bytes does not fit into a ustar header")
+    checksum = b"%06o" % (_PLAIN_SUM + sum(encoded) + sum(size))
+    return b"".join((encoded.ljust(_NAME_BYTES, b"\0"), _BEHIND_NAME, size, _BEHIND_SIZE, checksum, _BEHIND_CHECKSUM))
+
+
+def _plain_header() -> bytes:
+    info = tarfile.TarInfo()
+    info.mode = 0o644
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+_NAME_BYTES, _SIZE_DIGITS = 100, 11
+_SIZE_PLACE, _CHECKSUM_PLACE = 124, 148  # POSIX.1-1988 ustar
+_PLAIN = _plain_header()
+_BEHIND_NAME = _PLAIN[_NAME_BYTES:_SIZE_PLACE]
+_BEHIND_SIZE = _PLAIN[_SIZE_PLACE + _SIZE_DIGITS : _CHECKSUM_PLACE]
+_BEHIND_CHECKSUM = _PLAIN[_CHECKSUM_PLACE + 6 :]
+_PLAIN_SUM = sum(_BEHIND_NAME) + sum(_BEHIND_SIZE) + sum(_PLAIN[_CHECKSUM_PLACE + 8 :]) + 8 * ord(" ")
+"""Of all bytes that never differ; the checksum counts its own eight as blanks."""
+
+
 class TarReader:
-    """Reads members of one tar by the offsets that its Parquet file states."""
+    """Reads members of one tar by the offsets that its Parquet file states; any thread may."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("rb")
+        self._file = path.open("rb", buffering=0)
 
     def read(self, offset: int, size: int) -> bytes:
         """The `size` bytes of one member. Raises `BrokenRunError` if the tar is shorter than its Parquet says."""
-        self._file.seek(offset)
-        data = self._file.read(size)
+        data = os.pread(self._file.fileno(), size, offset)
         if len(data) != size:
             raise BrokenRunError(f"{self._path}: member at {offset} has {len(data)} bytes, expected {size}")
         return data

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from pipelines.report import funnel_rows
+from pipelines.drops import funnel_rows
 from shards.catalog import open_catalog
 from shards.schema import REASONS
 from shards.storage import sha256_of

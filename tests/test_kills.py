@@ -9,7 +9,7 @@ import pytest
 from tests.running import DemoRun, DemoSite, demo_site
 
 STAGES = ("crawl", "collect", "admit", "fetch", "measure", "dedup", "score", "select", "release")
-FIRST_STEP = {"admit": "admit-shuffle", "dedup": "dedup-shuffle", "select": "select-judge"}
+FIRST_STEP = {"admit": "admit-shuffle", "dedup": "dedup-shuffle", "select": "select-shuffle"}
 
 pytestmark = pytest.mark.slow
 

@@ -24,10 +24,18 @@ BELOW = {
 
 HOMES = {
     "ray": ("pipelines/workers.py",),
-    "torch": ("filters/clip.py", "pipelines/demo/train.py"),
-    "torchvision": ("filters/clip.py",),
-    "open_clip": ("filters/clip.py", "pipelines/demo/train.py"),
-    "transformers": ("pipelines/demo/train.py",),
+    "torch": (
+        "filters/clip_torch.py",
+        "filters/clip_resize.py",
+        "filters/clip_open_clip.py",
+        "filters/clip_chinese.py",
+        "pipelines/demo/train.py",
+    ),
+    "torchvision": ("filters/clip_torch.py",),
+    "open_clip": ("filters/clip_open_clip.py", "pipelines/demo/train.py"),
+    "transformers": ("filters/clip_chinese.py", "pipelines/demo/train.py"),
+    "tokenizers": ("filters/clip_wordpiece.py",),
+    "onnxruntime": ("filters/clip_onnx.py",),
     "scrapy": ("crawler/*.py",),
     "twisted": ("crawler/*.py",),
     "aiohttp": ("crawler/*.py",),
@@ -39,7 +47,7 @@ HOMES = {
         "shards/image_*.py",
         "shards/webp_decoder.py",
         "crawler/decoder_child.py",  # tells Pillow's own settings to a decoding process before it has work
-        "filters/clip.py",  # pixels that were decoded already, as the model's preprocessing wants them
+        "filters/clip_form.py",  # pixels that were decoded already, as the model's preprocessing wants them
         "dedup/shrinking.py",  # pixels that were decoded already, made grey as imagehash does
         "pipelines/demo/*.py",  # draws the demo's photographs; no foreign bytes
     ),

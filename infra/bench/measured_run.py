@@ -96,7 +96,7 @@ class _OneProcess:
     def __init__(self) -> None:
         self._results: dict[object, Any] = {}
 
-    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0) -> object:
+    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0, gpus: float = 0.0) -> object:
         handle = object()
         self._results[handle] = function(*arguments)
         return handle

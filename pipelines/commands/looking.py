@@ -1,4 +1,4 @@
-"""Commands that tell about a run or a release and change nothing: status, why, sql, verify, diff."""
+"""Commands that tell about a run or a release: status, why, sql, explore, verify, report, diff, sample."""
 
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +46,23 @@ def sql(
 
 @commands.command()
 @told_plainly
+def explore(
+    path: PathArgument,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0: any that is free.")] = 0,
+    opens: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser, where there is a screen.")] = True,
+    label: Annotated[Path | None, typer.Option(help="A Parquet file with uid and text, to label.")] = None,
+    annotator: Annotated[str | None, typer.Option(help="Whose answers: needed for labelling.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="The folder of answers; default: labels/ in the run.")] = None,
+) -> None:
+    """Look at samples in a browser of this machine, which nothing leaves: filter, sort, move thresholds, label."""
+    from pipelines.explore.command import Wishes
+    from pipelines.explore.command import explore as explore_path
+
+    explore_path(path.resolve(), Wishes(port, opens, label, annotator, labels), typer.echo)
+
+
+@commands.command()
+@told_plainly
 def verify(
     path: PathArgument,
 ) -> None:
@@ -60,6 +77,22 @@ def verify(
 
 @commands.command()
 @told_plainly
+def report(
+    path: PathArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file; default: RUN/report.html, or beside a release NAME-report.html"),
+    ] = None,
+) -> None:
+    """Draw a run's or a release's report as one HTML file, with samples at each threshold, and print where it lies."""
+    from pipelines.report.command import write_report
+
+    written = write_report(path.resolve(), output)
+    typer.echo(output or written)
+
+
+@commands.command()
+@told_plainly
 def diff(
     a: Annotated[Path, typer.Argument(metavar="A", help="The folder of a run or of a release.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another one, usually the later.")],
@@ -69,3 +102,27 @@ def diff(
     from pipelines.diff.command import describe_difference
 
     typer.echo(describe_difference(a.resolve(), b.resolve(), format_))
+
+
+@commands.command()
+@told_plainly
+def sample(
+    path: PathArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The Parquet file to write; its hashes come beside it.")
+    ],
+    size: Annotated[int, typer.Option(min=1, help="Samples to draw.")],
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another sample.")] = 0,
+    by: Annotated[
+        str | None, typer.Option(help="Stratify in proportion, by category, host, text_kind or query.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Draw of this split alone.")] = None,
+    distance: Annotated[
+        int | None, typer.Option(min=0, max=16, help="Bits within which an image is too near; default: the recipe's.")
+    ] = None,
+) -> None:
+    """Draw a test set, and write the hashes that keep it and all that is near it out of later training sets."""
+    from pipelines.evaluation_sets.sample import Request, draw_sample, told
+
+    request = Request(size, seed, by, split, distance)
+    typer.echo("\n".join(told(draw_sample(path.resolve(), request, output), request)))

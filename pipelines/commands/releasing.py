@@ -1,4 +1,4 @@
-"""Commands that write data from a finished run: release, export, fingerprint."""
+"""Commands that write data from a finished run, or take samples out of it: release, export, remove, fingerprint."""
 
 from pathlib import Path
 from typing import Annotated
@@ -46,13 +46,67 @@ def release(
 @told_plainly
 def export(
     path: PathArgument,
-    layout: Annotated[str, typer.Option(help="wukong, zero, wudaomm, wenlan, chinese-clip, laion, datacomp or coyo.")],
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="wukong, zero, wudaomm, wenlan, chinese-clip, laion, datacomp, coyo, hf-imagefolder or hf-webdataset; "
+            "of a --sample: zero-matching, zero-retrieval or chinese-clip-retrieval."
+        ),
+    ],
     out: Annotated[str, typer.Option(help="The folder to write, new or empty.")],
+    split: Annotated[str | None, typer.Option(help="Only this split of the release.")] = None,
+    sample: Annotated[Path | None, typer.Option(help="A file of `curate sample`, to make a test set of.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="What people said of its pairs; default: RUN/labels.")] = None,
+    unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Take pairs that nobody looked at, too.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other hard negatives.")] = 0,
 ) -> None:
-    """Write the kept samples in the format of a released dataset; says what that format cannot hold."""
+    """Write the kept samples in the format of a released dataset, or a test set; says what the format cannot hold."""
+    from pipelines.evaluation_sets.export import Order, export_test_set
+    from pipelines.evaluation_sets.writing import WRITERS
     from pipelines.export import export_lines
+    from shards.errors import UsageError
 
-    typer.echo("\n".join(export_lines(path.resolve(), layout, out)))
+    if layout in WRITERS:
+        lines = export_test_set(path.resolve(), Order(layout, sample, seed, labels, unlabelled), out)
+    elif sample is not None or labels is not None or unlabelled:
+        raise UsageError(
+            f"--layout {layout} is of a whole release; --sample, --labels and --unlabelled go with a test set"
+        )
+    else:
+        lines = export_lines(path.resolve(), layout, out, split)
+    typer.echo("\n".join(lines))
+
+
+@commands.command()
+@told_plainly
+def remove(
+    path: PathArgument,
+    url: Annotated[
+        list[str] | None, typer.Option("--url", help="An image's URL, or a page's; may be repeated, as all of these.")
+    ] = None,
+    uid: Annotated[list[str] | None, typer.Option("--uid", help="A sample's uid.")] = None,
+    sha256: Annotated[
+        list[str] | None, typer.Option("--sha256", help="Of the image as served, or of its stored copy.")
+    ] = None,
+    host: Annotated[
+        list[str] | None, typer.Option("--host", help="A host of images or pages, and those below it.")
+    ] = None,
+    phash: Annotated[
+        list[str] | None, typer.Option("--phash", help="A perceptual hash: 16 hex digits, or the manifest's number.")
+    ] = None,
+    distance: Annotated[int, typer.Option(min=0, max=16, help="Bits by which a --phash may differ.")] = 0,
+    list_: Annotated[
+        list[Path] | None, typer.Option("--list", help="A file of many: a URL, uid, sha256 or `KIND VALUE` a line.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
+) -> None:
+    """Take samples down: out of shards, copies, archives, embeddings and manifest; they stay out in later runs."""
+    from pipelines.remove.asked import Options
+    from pipelines.remove.command import remove as remove_from
+
+    options = Options(url or (), uid or (), sha256 or (), host or (), phash or (), distance, list_ or ())
+    removed = remove_from(path.resolve(), options, typer.echo, dry_run)
+    typer.echo(removed.told(dry_run))
 
 
 @commands.command()

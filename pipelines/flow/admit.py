@@ -20,7 +20,7 @@ from pipelines.tasks import Batch, Flow, Job, Outcome, buckets_for, tasks_of
 from shards.database import scratch_database
 from shards.tables import ROW_GROUP_ROWS, TableWriter, read_rows
 
-_VERSION = 3
+_VERSION = 4
 _TEXT_COLUMNS = ("uid", "kind", "text", "drop_reason", "detail")
 _IMAGES_AT_ONCE = 4 * ROW_GROUP_ROWS
 """A bucket's images are merged and judged in runs, so that little more than its candidates lies in memory."""

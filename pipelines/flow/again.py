@@ -20,6 +20,7 @@ from pipelines.flow.fetch import FETCH_PART, read_samples
 from pipelines.flow.holders import uid_ranges
 from pipelines.flow.measure import judged_downloads
 from pipelines.flow.rows import blank_drop, count_reasons, put, standing
+from pipelines.flow.score import SCORER
 from pipelines.flow.texts import with_text_field
 from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Task
 from shards.catalog import planned_parts
@@ -165,7 +166,14 @@ def take_scores(job: Job) -> Outcome:
     lacking[pc.list_parent_indices(one_array(table["texts"])).to_numpy()[is_lacking]] = True
     table, num_lacking = _without_lacking(table, pa.array(lacking), "score", "scored")
     embedded = _take_embeddings(table, job) if job.task.inputs["embeds"] else {}
-    return _written(table, job, {LACKS: num_lacking, **embedded})
+    return _written(table, job, {LACKS: num_lacking, **_scorer(job), **embedded})
+
+
+def _scorer(job: Job) -> dict[str, object]:
+    """The model whose scores are taken, as its part's record tells it."""
+    earlier = job.task.inputs["earlier"]
+    told = None if earlier is None else job.context.record(earlier).meta.get(SCORER)
+    return {} if told is None else {SCORER: told}
 
 
 def _known_scores(job: Job) -> tuple[pa.Array, pa.Array]:

@@ -4,13 +4,18 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from crawler.input_files import open_stream
+from crawler.search_rows import read_search
+from crawler.search_source import SearchSource
 from crawler.settings import product_token
+from crawler.shard_samples import SCHEME, read_shard, shard_slices
+from crawler.shards_source import ShardsSource
 from crawler.sources import CrawlSource, TableSource, WarcSource
 from crawler.tables import plan_table, read_table_slice
 from crawler.urls import canonical_urls, uids
@@ -19,11 +24,12 @@ from filters.measures import MEASURES, code_version, measures_of
 from filters.text import normalise, text_measures
 from pipelines.flow.narrow import mark_skipped, only_taken
 from pipelines.flow.rows import count_reasons
+from pipelines.flow.taken_down import without_taken_down
 from pipelines.tasks import Batch, Flow, Job, Outcome, tasks_of
 from shards.schema import RAW_CANDIDATE
 from shards.tables import TableWriter
 
-_VERSION = 2
+_VERSION = 3
 _ROW_GROUP = 131_072
 _MARK_BYTES = 65_536
 _MOST_ROWS = 1 << 26
@@ -31,12 +37,15 @@ _MOST_ROWS = 1 << 26
 
 
 def steps(flow: Flow) -> Iterator[Batch]:
-    """One part per slice of the source: a run of a table's rows, a WARC file, or a crawled part."""
+    """One part per slice of the source: a run of a table's rows, a WARC file, or what was crawled or searched for."""
     source = flow.recipe.source
     num_rows: list[int | None] = []
     if isinstance(source, CrawlSource):
         inputs: list[dict[str, Any]] = [{"crawl": ref} for ref in flow.refs("crawl")]
         keys: list[object] = [task.fingerprint for task in flow.tasks("crawl")]
+    elif isinstance(source, SearchSource):
+        inputs = [{"search": ref} for ref in flow.refs("search")]
+        keys = [task.fingerprint for task in flow.tasks("search")]
     else:
         slices = source_slices(source)
         inputs = [{"slice": piece} for piece in slices]
@@ -49,8 +58,10 @@ def steps(flow: Flow) -> Iterator[Batch]:
     yield Batch("collect", tuple(replace(task, num_rows=count or _MOST_ROWS) for task, count in counted))
 
 
-def source_slices(source: TableSource | WarcSource) -> list[Any]:
+def source_slices(source: TableSource | WarcSource | ShardsSource) -> list[Any]:
     """The source cut into parts, checked file by file. Raises `BadInputError` for files that cannot be read."""
+    if isinstance(source, ShardsSource):
+        return list(shard_slices(source.paths))
     return list(plan_table(source)) if isinstance(source, TableSource) else list(warc_slices(source.paths))
 
 
@@ -93,7 +104,7 @@ def collect(job: Job) -> Outcome:
             raw = pa.Table.from_batches([batch])
             raw = mark_skipped(only_taken(raw, job.rows, place), job.rows, place)
             place += batch.num_rows
-            candidates = candidates_of(raw, job)
+            candidates = without_taken_down(candidates_of(raw, job), job.context.run)
             writer.write(candidates, _ROW_GROUP)
             count_reasons(counts, candidates)
     versions = [code_version(name) for name in text_measure_names(job.plan.measures)]
@@ -104,6 +115,10 @@ def _raw_batches(job: Job) -> Iterator[pa.RecordBatch]:
     source = job.recipe.source
     if isinstance(source, TableSource):
         return read_table_slice(job.task.inputs["slice"], source)
+    if isinstance(source, ShardsSource):
+        return read_shard(job.task.inputs["slice"], source)
+    if isinstance(source, SearchSource):
+        return read_search(job.path("search", "answers"), Path(source.queries).name, source)
     agent = product_token(job.recipe.crawler.user_agent or "")
     if isinstance(source, WarcSource):
         return read_warc(job.task.inputs["slice"], agent, source.max_page_bytes)
@@ -117,7 +132,7 @@ def candidates_of(raw: pa.Table, job: Job) -> pa.Table:
     urls = canonical_urls(raw["url"])
     texts = normalise(raw["text"], job.recipe.text)
     has_url = pc.is_valid(raw["url"])
-    url_reason = pc.if_else(has_url, urls["drop_reason"], None)
+    url_reason = pc.if_else(pc.and_(has_url, pc.invert(_lies_inside(raw))), urls["drop_reason"], None)
     # A row without a URL is a sample of its own, named by where it stood; so is a URL that cannot be read.
     identity = pc.coalesce(pc.if_else(pc.is_null(url_reason), urls["canonical_url"], None), raw["url"], raw["origin"])
     measured = text_measures(texts["text"], text_measure_names(job.plan.measures))
@@ -134,6 +149,11 @@ def candidates_of(raw: pa.Table, job: Job) -> pa.Table:
         **measured,
     }
     return pa.table(columns)
+
+
+def _lies_inside(raw: pa.Table) -> pa.Array:
+    """Where a URL only names a place in the source, and nobody is to be asked for it."""
+    return pc.and_(pc.is_valid(raw["member"]), pc.fill_null(pc.starts_with(raw["url"], SCHEME), False))
 
 
 def _as_text(column: pa.ChunkedArray, job: Job) -> pa.ChunkedArray:

@@ -16,6 +16,7 @@ from pipelines.flow.reuse import CopiesPart
 from pipelines.flow.rows import put
 from pipelines.recipe import Recipe
 from shards.errors import BrokenRunError
+from shards.manifest import shard_below
 from shards.schema import FETCHED
 from shards.tables import fit, read_rows
 from shards.tars import TarReader
@@ -80,18 +81,18 @@ def _in_tar(rows: pa.Table, part: CopiesPart) -> pa.Table:
 def _in_shards(rows: pa.Table, shards: pa.ChunkedArray, part: CopiesPart) -> pa.Table:
     """A release says in which shard an image is; where in it, the shard itself must say."""
     folder = Path(part.rows).parents[1] / "shards"
-    tars = [str(folder / Path(shard).name) for shard in shards.to_pylist()]
+    tars = [str(shard_below(folder, shard)) for shard in shards.to_pylist()]
     names = [
         f"{uid}.{form}" for uid, form in zip(*(rows[n].to_pylist() for n in ("uid", "stored_format")), strict=True)
     ]
-    places = [_places(tar).get(name, (None, None)) for tar, name in zip(tars, names, strict=True)]
+    places = [places_in_shard(tar).get(name, (None, None)) for tar, name in zip(tars, names, strict=True)]
     rows = put(rows, "copy_tar", pa.array(tars, pa.string()))
     rows = put(rows, "copy_offset", pa.array([offset for offset, _ in places], pa.int64()))
     return put(rows, "tar_bytes", pa.array([size for _, size in places], pa.int64()))
 
 
 @lru_cache(maxsize=_SHARDS_KNOWN)
-def _places(tar: str) -> dict[str, tuple[int, int]]:
+def places_in_shard(tar: str) -> dict[str, tuple[int, int]]:
     """Offset and size of each image of a shard; nothing of a shard that is not there."""
     try:
         with Path(tar).open("rb") as file:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from crawler.frontier import Limits, first_round, next_round
 from crawler.sources import CrawlSource
 from crawler.spider import CrawlJob, crawl_part
+from pipelines.flow.taken_down import drop_taken_down
 from pipelines.tasks import Batch, Flow, Job, Outcome, Task
 from shards.parts import fingerprint
 from shards.tables import read_rows, write_table
@@ -52,6 +53,7 @@ def plan_round(job: Job) -> Outcome:
     else:
         limits = Limits.of(source, job.recipe.crawler.lanes)
         next_round(job.paths("crawled", "pages"), job.paths("crawled", "links"), limits, path)
+    drop_taken_down(path, job.context.run)
     counted = read_rows(path, ["lane"])["lane"].value_counts().to_pylist()
     lanes = sorted([entry["values"], entry["counts"]] for entry in counted)
     return Outcome(sum(count for _, count in lanes), meta={"lanes": lanes})

@@ -15,7 +15,10 @@ import pyarrow.compute as pc
 from crawler.blocklist import Blocklist
 from crawler.download import download_images
 from crawler.fetch_report import FetchReport
+from crawler.input_files import find_files
 from crawler.lanes import LanePlan
+from crawler.shard_images import take_images
+from crawler.shards_source import ShardsSource
 from filters.image import fetched_measures
 from filters.measures import measures_of
 from filters.rules import PlacedRule, RuleEngine
@@ -25,6 +28,7 @@ from pipelines.flow.holders import rechecks, uid_ranges
 from pipelines.flow.narrow import only_taken
 from pipelines.flow.reuse import copies_form, read_index
 from pipelines.flow.rows import count_reasons, put
+from pipelines.flow.taken_down import with_empty_rows, without_copies
 from pipelines.tasks import Job, Outcome, Plan
 from shards.parts import fingerprint
 from shards.schema import FETCHED
@@ -60,20 +64,31 @@ def _sample_pieces(job: Job) -> list[pa.Table]:
 def fetch(job: Job) -> Outcome:
     """Fetch one part: what earlier runs have is copied, the rest is downloaded; rows and tar are sorted by uid."""
     pieces = _sample_pieces(job)
-    samples = pa.concat_tables(pieces).sort_by("uid").select(["uid", "canonical_url", "host", "expected_sha256"])
-    samples = only_taken(samples, job.rows)
-    taken = [place for place in range(samples.num_rows) if place not in job.rows.skip]
+    columns = ["uid", "canonical_url", "host", "expected_sha256", "member", "drop_reason"]
+    samples = only_taken(pa.concat_tables(pieces).sort_by("uid").select(columns), job.rows)
+    is_standing = pc.is_null(samples["drop_reason"]).to_pylist()  # none has fallen here but who was taken down since
+    taken = [place for place in range(samples.num_rows) if place not in job.rows.skip and is_standing[place]]
     live = _LiveReport(job)
     try:
         fetched = _fetched(samples.take(pa.array(taken, pa.int64())), job, live)
     finally:
         live.path.unlink(missing_ok=True)
+    fetched = without_copies(fetched, _tar_of(job), job.context.run)
     rows = pa.concat_tables([fetched, _set_aside(samples, job.rows.skip)]).sort_by("uid")
+    rows = with_empty_rows(rows, samples.filter(pc.invert(pa.array(is_standing, pa.bool_()))))
     counts: dict[str, int] = {}
     count_reasons(counts, rows)
     with TableWriter(job.attempt.path("rows", "parquet"), FETCH_PART) as writer:
         writer.write(rows)
     return Outcome(rows.num_rows, counts, _facts(job, pieces, rows, live))
+
+
+def _tar_of(job: Job) -> Path:
+    """The part's tar, an empty one where nothing was asked for."""
+    path = job.attempt.path("tar", "tar")
+    if not path.exists():
+        TarWriter(path).close()
+    return path
 
 
 def _facts(job: Job, pieces: list[pa.Table], rows: pa.Table, live: "_LiveReport") -> dict[str, Any]:
@@ -118,10 +133,18 @@ def _not_blocked(samples: pa.Table, job: Job) -> pa.Table:
 def _downloaded(
     samples: pa.Table, asked: pa.Table, reader: CopyReader, job: Job, tar_path: Path, live: "_LiveReport"
 ) -> pa.Table:
-    """Rows of FETCHED from the network. `asked`: what earlier runs know of samples that are checked again."""
+    """Rows of FETCHED from the network, or from the source's own tars.
+
+    `asked`: what earlier runs know of samples that are checked again.
+    """
     if not samples.num_rows:
         return FETCHED.empty_table()
     recipe, fetch = job.recipe, job.recipe.fetch
+    stands = _passing(job.plan) if recipe.image.store == "passing" else None
+    if isinstance(recipe.source, ShardsSource):
+        tars = {file.name: file.path for file in find_files(recipe.source.paths)}
+        blocklist = Blocklist.read(recipe.crawler.blocklist)
+        return take_images(samples, tars, fetch, recipe.image, blocklist, tar_path=tar_path, stands=stands)
     if rechecks(recipe):
         samples = _with_earlier(samples, asked, fetch.verify_sha256)
         fetch = fetch.model_copy(update={"verify_sha256": True})
@@ -136,7 +159,7 @@ def _downloaded(
         tar_path=tar_path,
         spool_path=job.attempt.folder / f".part-{job.task.index:06d}-{job.task.fingerprint[:8]}.spool",
         deadline_s=None if job.context.fetch_ends is None else max(0.0, job.context.fetch_ends - time.time()),
-        stands=_passing(job.plan) if recipe.image.store == "passing" else None,
+        stands=stands,
         owns_host=None if lane is None else lambda host: lanes.lane_of(host) == lane,
         num_lanes=lanes.total,
         memory_path=None if lane is None else job.attempt.folder / f".lane-{lane:05d}.jsonl",

@@ -1,44 +1,62 @@
-"""What a release holds in numbers: reasons, texts, hosts, and the spread of each measure, asked of its rows."""
+"""What a release holds in numbers: reasons, overlaps, texts, hosts, groups and measures, asked of its rows."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from filters.measures import MEASURES
 from filters.rules import PlacedRule
+from pipelines.flow.caption_figures import caption_figures
+from pipelines.flow.histograms import spread
 from shards.database import quoted, scratch_database
 
-NUM_BINS = 20
-_MOST_HOSTS = 20
-_LOG_ABOVE = 25
-"""The greatest value over the median from which equal steps of log(1 + x) show more than equal steps of x."""
+_MOST_LISTED = 20
 _WHOLE, _SHOWN = ("INTEGER", "BIGINT"), ("INTEGER", "BIGINT", "DOUBLE")
 _HIDDEN = ("tar_offset", "tar_bytes", "fetch_index", "http_status")
+GROUP_SIZES = (2, 3, 4, 5, 10, 20, 50, 100, 1000)
+"""Groups of duplicates are counted from one of these sizes to below the next."""
+
+_LISTED = {"hosts": "host", "queries": "query", "categories": "category"}
+"""Lists of the most frequent values -> the column that they are of."""
 
 
-def release_numbers(selected: list[Path], rules: Sequence[PlacedRule], spill_beside: Path) -> dict[str, Any]:
+def release_numbers(
+    kept: list[Path], dropped: list[Path], rules: Sequence[PlacedRule], spill_beside: Path
+) -> dict[str, Any]:
     """Numbers of all samples of the `select` parts, kept and dropped; the same whatever the order of the parts."""
     with scratch_database(spill_beside) as database:
-        database.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({quoted(selected)})")
+        database.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({quoted([*kept, *dropped])})")
         (counts,) = _query(database, _COUNTS)
-        return {
+        lists = {name: _query(database, _most_frequent(column)) for name, column in _LISTED.items()}
+        columns = database.sql("DESCRIBE rows").fetchall()
+        kinds = {name: kind for name, kind, *_ in columns}
+        numbers = {
             **counts,
             "drops": _query(database, _DROPS),
             "text_drops": _query(database, _TEXT_DROPS),
+            "overlaps": _query(database, _OVERLAPS),
+            "status_codes": _query(database, _STATUS_CODES),
             "text_kinds": _query(database, _TEXT_KINDS),
-            "hosts": _query(database, _HOSTS),
+            "kinds_an_image": _query(database, _KINDS_AN_IMAGE),
+            "group_sizes": _query(database, _GROUP_SIZES),
+            **lists,
+            "words": {name: _query(database, _values(name)) for name in _words(kinds)},
             "measures": {
-                name: _spread(database, name, kind in _WHOLE, [rule.name for rule in rules if name in rule.columns])
-                for name, kind in _numbers(database)
+                name: spread(database, name, kind in _WHOLE, [rule.name for rule in rules if name in rule.columns])
+                for name, kind in kinds.items()
+                if kind in _SHOWN and name not in _HIDDEN
             },
         }
+    categories = [row["category"] for row in lists["categories"] if row["category"] is not None]
+    return {**numbers, "captions": caption_figures(kept, categories)}
 
 
 _COUNTS = """
     SELECT count(*) AS samples, count(*) FILTER (status = 'kept') AS kept,
-        count(*) FILTER (status = 'dropped') AS dropped, count(DISTINCT host) AS num_hosts FROM rows
+        count(*) FILTER (status = 'dropped') AS dropped, count(DISTINCT host) AS num_hosts,
+        count(DISTINCT query) AS num_queries, count(DISTINCT category) AS num_categories FROM rows
 """
 _DROPS = """
     SELECT dropped_at AS stage, drop_reason AS reason, count(*) AS samples
@@ -48,6 +66,19 @@ _TEXT_DROPS = """
     SELECT t.drop_reason AS reason, count(*) AS texts
     FROM (SELECT unnest(texts) AS t FROM rows) WHERE t.drop_reason IS NOT NULL GROUP BY ALL ORDER BY texts DESC, reason
 """
+# Each set of rules that fail together is met once, before it is taken apart into pairs; a rule with itself is its sum.
+_OVERLAPS = """
+    WITH sets AS (
+        SELECT list_sort(list_distinct(failed_rules)) AS failed, count(*) AS samples
+        FROM rows WHERE status = 'dropped' AND len(failed_rules) > 0 GROUP BY ALL
+    ), firsts AS (SELECT unnest(failed) AS a, failed, samples FROM sets),
+    pairs AS (SELECT a, unnest(failed) AS b, samples FROM firsts)
+    SELECT a, b, sum(samples)::BIGINT AS samples FROM pairs WHERE a <= b GROUP BY ALL ORDER BY samples DESC, a, b
+"""
+_STATUS_CODES = """
+    SELECT http_status AS code, count(*) AS samples
+    FROM rows WHERE drop_reason = 'http_status' GROUP BY ALL ORDER BY samples DESC, code
+"""
 _TEXT_KINDS = """
     SELECT kind, sum(texts)::BIGINT AS texts, sum(standing)::BIGINT AS standing, sum(captions)::BIGINT AS captions
     FROM (
@@ -56,66 +87,43 @@ _TEXT_KINDS = """
         UNION ALL SELECT text_kind, 0, 0, 1 FROM rows WHERE status = 'kept'
     ) GROUP BY ALL ORDER BY texts DESC, kind
 """
-_HOSTS = f"""
-    SELECT host, count(*) AS samples, count(*) FILTER (status = 'kept') AS kept
-    FROM rows GROUP BY ALL ORDER BY samples DESC, host LIMIT {_MOST_HOSTS}
+_KINDS_AN_IMAGE = """
+    SELECT len(list_distinct([t.kind FOR t IN texts IF t.drop_reason IS NULL])) AS kinds, count(*) AS samples
+    FROM rows WHERE status = 'kept' GROUP BY ALL ORDER BY kinds
 """
+_GROUP_SIZES = f"""
+    WITH groups AS (
+        SELECT count(*) AS size, count(*) FILTER (status = 'kept') AS kept
+        FROM rows WHERE dup_group IS NOT NULL GROUP BY dup_group HAVING size > 1
+    ), sized AS (
+        SELECT [b FOR b IN {list(GROUP_SIZES)} IF b <= size][-1] AS from_size, size, kept FROM groups
+    )
+    SELECT from_size, count(*) AS groups, sum(size)::BIGINT AS samples, sum(kept)::BIGINT AS kept
+    FROM sized GROUP BY ALL ORDER BY from_size
+"""
+
+
+def _most_frequent(column: str) -> str:
+    return f"""
+        SELECT {column}, count(*) AS samples, count(*) FILTER (status = 'kept') AS kept
+        FROM rows GROUP BY ALL ORDER BY samples DESC, {column} LIMIT {_MOST_LISTED}
+    """
+
+
+def _values(name: str) -> str:
+    """The values of a flag or a word over the samples that have it, each with its samples and the kept among them."""
+    return f"""
+        SELECT {name}::VARCHAR AS value, count(*) AS samples, count(*) FILTER (status = 'kept') AS kept
+        FROM rows WHERE {name} IS NOT NULL GROUP BY ALL ORDER BY samples DESC, value LIMIT {_MOST_LISTED}
+    """
+
+
+def _words(kinds: dict[str, str]) -> list[str]:
+    """Columns with few values each: flags, and measures that are words."""
+    named = [name for name, kind in kinds.items() if kind == "VARCHAR" and name in MEASURES and name != "dup_group"]
+    return [*(name for name, kind in kinds.items() if kind == "BOOLEAN"), *named]
 
 
 def _query(database: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = database.sql(sql).to_arrow_table().to_pylist()
     return rows
-
-
-def _numbers(database: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    """Name and type of the columns that a histogram can show."""
-    columns = database.sql("DESCRIBE rows").fetchall()
-    return [(name, kind) for name, kind, *_ in columns if kind in _SHOWN and name not in _HIDDEN]
-
-
-def _spread(
-    database: duckdb.DuckDBPyConnection, name: str, is_whole: bool, rules: Sequence[str]
-) -> dict[str, Any] | None:
-    """Least, quartiles and greatest of a measure over the samples that have it, and a histogram.
-
-    `edges` are the bins' borders, upper ones inside; `histogram` has rows of [bin, fate, samples], where the fate
-    is `kept`, `cut` for what fell for a rule that names the measure, or `dropped` for anything else.
-    """
-    (row,) = _query(
-        database,
-        f"""
-        SELECT count({name}) AS n, min({name})::DOUBLE AS least, max({name})::DOUBLE AS greatest,
-            quantile_disc({name}, [0.25, 0.5, 0.75])::DOUBLE[] AS quartiles FROM rows
-        """,
-    )
-    if not row["n"]:
-        return None
-    scale, edges = bin_edges(row["least"], row["quartiles"][1], row["greatest"], is_whole)
-    reasons = ", ".join(f"'{rule}'" for rule in rules) or "NULL"
-    counts = _query(
-        database,
-        f"""
-        SELECT CASE WHEN status = 'kept' THEN 'kept' WHEN drop_reason IN ({reasons}) THEN 'cut' ELSE 'dropped' END
-            AS fate, map_values(histogram({name}::DOUBLE, {edges[1:]!r}::DOUBLE[])) AS bins
-        FROM rows WHERE {name} IS NOT NULL GROUP BY ALL ORDER BY fate
-        """,
-    )
-    histogram = [
-        [place, entry["fate"], number] for entry in counts for place, number in enumerate(entry["bins"]) if number
-    ]
-    return {**row, "scale": scale, "edges": edges, "histogram": sorted(histogram)}
-
-
-def bin_edges(least: float, median: float, greatest: float, is_whole: bool) -> tuple[str, list[float]]:
-    """The scale, `each` whole number, `linear` or `log` of 1 + x, and the borders of its bins, ascending."""
-    if is_whole and greatest - least < NUM_BINS:
-        return "each", [least - 0.5 + step for step in range(int(greatest - least) + 2)]
-    if least == greatest:
-        return "linear", [least, greatest]
-    steps = [step / NUM_BINS for step in range(1, NUM_BINS)]
-    if least >= 0 and greatest > _LOG_ABOVE * max(median, 1e-9):
-        low, high = math.log1p(least), math.log1p(greatest)
-        # Six digits, since the last ones of a logarithm differ from one C library to another.
-        inner = [float(f"{math.expm1(low + step * (high - low)):.6g}") for step in steps]
-        return "log", [least, *inner, greatest]
-    return "linear", [least, *(least + step * (greatest - least) for step in steps), greatest]

@@ -5,6 +5,7 @@ import pyarrow.compute as pc
 
 from filters.measures import MEASURES
 from pipelines.flow.rows import put
+from pipelines.flow.splits import SPLIT
 from pipelines.flow.turns import BY_CLUSTER, NEAR_UID
 from pipelines.tasks import Plan
 from shards.schema import FETCHED
@@ -23,6 +24,7 @@ _NOT_RELEASED = ("uid", "drop_reason", "detail", "etag", "last_modified")
 """Columns of a download that the manifest has of its own, or that serve a later re-check alone."""
 _DOWNLOAD = [field for field in FETCHED if field.name not in _NOT_RELEASED]
 _TAGS = [("strength", pa.string()), ("category", pa.string()), ("license", pa.string()), ("num_pages", pa.int32())]
+_TAGS += [("query_rank", pa.int32())]
 _PLACE = [("fetch_index", pa.int32()), ("fetch_fingerprint", pa.string())]
 MANIFEST_TEXT = pa.struct(
     [("kind", pa.string()), ("text", pa.string()), ("clip_score", pa.float64()), ("drop_reason", pa.string())]
@@ -43,6 +45,8 @@ def selected_schema(plan: Plan) -> pa.Schema:
     columns += _TAGS
     columns += [("phash", pa.uint64()), ("clip_score", pa.float64()), ("dup_group", pa.string())]
     columns += [("dup_of", pa.string()), *_VERDICT, *_PLACE]
+    if plan.recipe.release.splits:
+        columns.append((SPLIT, pa.string()))
     named = {name for name, _ in columns}
     columns += [(name, MEASURES[name].dtype) for name in plan.measures if name not in named]
     if BY_CLUSTER in plan.measures:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from crawler.lanes import LARGE_PARTS, MAX_GIANTS, MAX_LARGE, LanePlan, num_lanes, plan_lanes
 from crawler.settings import CrawlerSettings
+from crawler.shards_source import ShardsSource
 from pipelines.flow.fetch import fetch_settings
 from pipelines.flow.holders import holders, owners
 from pipelines.flow.rows import standing
@@ -171,6 +172,8 @@ def _parts(flow: Flow) -> list[_Part]:
 def count_hosts(job: Job) -> Outcome:
     """The hosts with half of the least large host's share among this uid range's standing samples, most first."""
     narrow = [read_rows(path, ["host", "drop_reason"]) for path in job.paths("admit")]
+    if isinstance(job.recipe.source, ShardsSource):
+        return Outcome(standing(pa.concat_tables(narrow)).num_rows, meta={"hosts": []})
     hosts = standing(pa.concat_tables(narrow))["host"].drop_null()
     counted = pc.value_counts(hosts.combine_chunks())
     names, counts = counted.field(0), counted.field(1)
@@ -200,7 +203,9 @@ def _dealt(samples: pa.Table, job: Job) -> Iterator[tuple[dict[str, Any], pa.Tab
             yield {"known": [ref.index, ref.fingerprint], "rows": len(there)}, table
     new = np.flatnonzero(owner < 0)
     plan: LanePlan = job.task.inputs["plan"]
-    lanes = _lanes_of(samples["host"], plan)[new]
+    is_polite = not isinstance(job.recipe.source, ShardsSource)
+    # Images of the source itself are asked of no host: any lane will do, and the more at once the better.
+    lanes = _lanes_of(samples["host"] if is_polite else pc.utf8_slice_codeunits(samples["uid"], 0, 4), plan)[new]
     order = np.argsort(lanes, kind="stable")
     ends = np.searchsorted(lanes[order], np.arange(1, plan.total + 1)).tolist()
     for lane, (first, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
@@ -208,7 +213,7 @@ def _dealt(samples: pa.Table, job: Job) -> Iterator[tuple[dict[str, Any], pa.Tab
             rows = new[order[start : min(end, start + job.recipe.fetch.part_rows)]]
             table = samples.take(pa.array(rows))
             uids = fingerprint(table["uid"].to_pylist())
-            hosts = _largest_hosts(table["host"])
+            hosts = _largest_hosts(table["host"]) if is_polite else []
             yield {"known": None, "lane": lane, "rows": table.num_rows, "uids": uids, "hosts": hosts}, table
 
 

@@ -16,14 +16,17 @@ from shards.schema import MAX_TEXTS, kind_rank
 
 HEAD_COLUMNS = (
     *("canonical_url", "host", "url", "page_url", "query", "source", "strength", "category", "license"),
-    "expected_sha256",
+    *("expected_sha256", "query_rank", "member"),
 )
 
 _OF_UID = ("uid", "canonical_url", "host")
 """Columns that are the same in all candidates of one uid; of the others a head has the smallest value.
 
 So where a list gives one image several sha256, the smallest counts: which bytes stand in the dataset does not depend on
-the order of rows, and bytes that no row vouches for are never kept."""
+the order of rows, and bytes that no row vouches for are never kept. A query and its rank stay together: the query that
+has the image highest up, of several the smallest."""
+
+_NO_RANK = 2**31 - 1
 
 _Ints = npt.NDArray[np.int64]
 
@@ -83,7 +86,8 @@ def _merged_by_image(several: pa.Table, scratch: Path) -> tuple[pa.Table, pa.Tab
     kinds = sorted(set(several["kind"].unique().to_pylist()) - {None}, key=kind_rank)
     ranks = pc.fill_null(pc.index_in(several["kind"], pa.array(kinds, pa.string())), len(kinds))
     judged = several.select(["image", "text", "drop_reason", "detail"]).append_column("rank", ranks)
-    least = ", ".join(f"min({name}) AS {name}" for name in HEAD_COLUMNS if name not in _OF_UID)
+    alone = [name for name in HEAD_COLUMNS if name not in (*_OF_UID, "query", "query_rank")]
+    least = ", ".join([*(f"min({name}) AS {name}" for name in alone), _best_query(several)])
     with scratch_database(scratch) as database:
         database.register("judged", judged.append_column("place", pa.array(np.arange(several.num_rows))))
         texts = database.sql(
@@ -103,6 +107,14 @@ def _merged_by_image(several: pa.Table, scratch: Path) -> tuple[pa.Table, pa.Tab
             f"SELECT {least}, count(DISTINCT page_url)::INTEGER AS num_pages FROM several GROUP BY image ORDER BY image"
         ).to_arrow_table()
     return texts, heads
+
+
+def _best_query(several: pa.Table) -> str:
+    """SQL for `query` and `query_rank`; to compare pairs is slow, and only results of a search have ranks."""
+    if several["query_rank"].null_count == several.num_rows:
+        return "min(query) AS query, min(query_rank) AS query_rank"
+    pair = f"min({{'rank': coalesce(query_rank, {_NO_RANK}), 'query': query}}) FILTER (query IS NOT NULL)"
+    return f"({pair}).query AS query, nullif(({pair}).rank, {_NO_RANK}) AS query_rank"
 
 
 def _rows_of_texts(images: Images, of_several: _Ints, rows_of_several: _Ints) -> _Ints:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.settings import DedupSettings
-from dedup.survivors import pair_rows, rank_in_groups, rank_in_pairs
+from dedup.survivors import pair_rows, rank_in_groups, rank_rows
 from filters.judge import judge_samples, one_array
 from filters.measures import MEASURES
 from filters.rules import PlacedRule, RuleEngine
@@ -47,7 +47,7 @@ def _with_dup_rank(table: pa.Table, settings: DedupSettings) -> pa.Table:
 
 
 def _with_pair_rank(table: pa.Table, settings: DedupSettings) -> pa.Table:
-    return with_text_field(table, "pair_rank", rank_in_pairs(pair_rows(table, settings.keep)))
+    return with_text_field(table, "pair_rank", rank_rows(pair_rows(table, settings.keep)))
 
 
 RANKS: Mapping[str, Callable[[pa.Table, DedupSettings], pa.Table]] = {

@@ -1,42 +1,54 @@
 """Release: WebDataset shards and manifest files, the same bytes in any attempt, sealed with their digests."""
 
+import itertools
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.flow.final import manifest_texts
+from pipelines.flow.indexes import IN_SHARDS
 from pipelines.flow.reuse import IMAGE_SETTINGS
 from pipelines.flow.rows import put
+from pipelines.flow.score import SCORER
 from pipelines.flow.seal import seal
+from pipelines.flow.shuffle import uid_words
+from pipelines.flow.splits import SPLIT, split_names
+from pipelines.flow.taken_down import PLACED
+from pipelines.release_settings import TRAIN
 from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Plan, Task
+from shards.json_rows import json_rows
 from shards.manifest import manifest_metadata, narrow_columns
 from shards.parts import fingerprint
-from shards.tables import TableWriter, read_rows, read_slice
+from shards.tables import TableWriter, iter_tables, read_rows, read_slice
 from shards.tars import TarReader, TarWriter
+from shards.training_indexes import OFFSETS_SUFFIX, offsets_file
 
-_VERSION = 2
+_VERSION = 4
 SHARDS_PER_PART = 8
+Ranks = npt.NDArray[np.int64]
+
 _INTERNAL = ("canonical_url", "tar_offset", "tar_bytes", "fetch_index", "fetch_fingerprint")
 
 
 def steps(flow: Flow) -> Iterator[Batch]:
     """Kept samples in runs of shards, dropped ones in uid ranges, then the seal over all files."""
-    kept = [record.meta["kept"] for record in flow.records("select")]
     size = flow.recipe.release.shard_size
     chain = flow.chain("select", "select-order")
-    key = [_VERSION, size, flow.recipe.release.dropped, chain]
-    run_size = size * SHARDS_PER_PART
-    runs = [
-        {"kind": "kept", "start": start, "stop": min(start + run_size, sum(kept)), "kept": kept}
-        for start in range(0, sum(kept), run_size)
-    ]
+    key: list[object] = [_VERSION, size, flow.recipe.release.dropped, chain]
+    runs, placed = list(_runs(flow)), list(_runs(flow, as_placed=True))
+    if len(runs) != len(placed):  # a takedown left fewer: files by the same numbers would hold something else
+        key.append(len(runs))
     ranges = [{"kind": "dropped", "bucket": ref} for ref in flow.refs("select")]
     if flow.recipe.release.dropped == "none":
         ranges = []
     shared = {"selected": flow.refs("select"), "order": flow.refs("select-order")[0], "admit": flow.refs("admit")}
+    shared["scored"] = flow.refs("score")[:1]
     tasks = tuple(
         Task(
             "release",
@@ -46,12 +58,28 @@ def steps(flow: Flow) -> Iterator[Batch]:
         )
         for index, given in enumerate([*runs, *ranges])
     )
-    mark = fingerprint("release-seal", _VERSION, [task.fingerprint for task in tasks], flow.recipe.name)
+    subsets = list(flow.recipe.release.subsets.items())
+    about = flow.recipe.release.about.model_dump(mode="json")
+    mark = fingerprint("release-seal", _VERSION, [task.fingerprint for task in tasks], flow.recipe.name, subsets, about)
     files = [task.ref for task in tasks]
     closing = Task("release", len(tasks), mark, {"kind": "seal", "files": files, **shared})
     _forget_others(flow, "release", [*tasks, closing])
     yield Batch("release", tasks)
     yield Batch("release", (closing,))
+
+
+def _runs(flow: Flow, as_placed: bool = False) -> Iterator[dict[str, Any]]:
+    """Shards that one task writes, split after split; `kept` counts the split's samples in each select part.
+
+    `as_placed`: as they were before any of the samples was taken down.
+    """
+    metas = [r.meta.get(PLACED, r.meta) if as_placed else r.meta for r in flow.records("select")]
+    size = flow.recipe.release.shard_size * SHARDS_PER_PART
+    for split in split_names(flow.recipe.release):
+        counts = [meta["kept"] if split is None else meta["splits"][split] for meta in metas]
+        for start in range(0, sum(counts), size):
+            stop = min(start + size, sum(counts))
+            yield {"kind": "kept", "split": split, "start": start, "stop": stop, "kept": counts}
 
 
 def _forget_others(flow: Flow, step: str, tasks: Sequence[Task]) -> None:
@@ -62,14 +90,6 @@ def _forget_others(flow: Flow, step: str, tasks: Sequence[Task]) -> None:
         folder.forget(index, digits)
 
 
-@dataclass(frozen=True)
-class _Slot:
-    """A kept sample's place in the release and its rank by uid."""
-
-    place: int
-    rank: int
-
-
 def write_release(job: Job) -> Outcome:
     """One run of shards with its manifest file, one uid range's dropped rows, or the seal over all of them."""
     work = {"kept": _write_kept, "dropped": _write_dropped, "seal": seal}
@@ -77,36 +97,44 @@ def write_release(job: Job) -> Outcome:
 
 
 def _write_dropped(job: Job) -> Outcome:
-    path = job.context.path(job.task.inputs["bucket"], "dropped")
-    table = manifest_rows(read_rows(path), job.plan)
+    tables = (manifest_rows(table, job.plan) for table in iter_tables(job.path("bucket", "dropped")))
     if job.recipe.release.dropped == "narrow":
-        table = table.select(narrow_columns(table.column_names))
-    name = f"manifest/dropped-{job.task.inputs['file']:06d}.parquet"
-    _write_manifest(job, "manifest", name, table)
-    return Outcome(table.num_rows, {"dropped": table.num_rows})
+        tables = (table.select(narrow_columns(table.column_names)) for table in tables)
+    num_rows = _write_manifest(job, f"manifest/dropped-{job.task.inputs['file']:06d}.parquet", tables)
+    return Outcome(num_rows, {"dropped": num_rows})
 
 
 def _write_kept(job: Job) -> Outcome:
-    size = job.recipe.release.shard_size
+    size, split = job.recipe.release.shard_size, job.task.inputs["split"]
     start, stop = job.task.inputs["start"], job.task.inputs["stop"]
-    rows = kept_rows(job, start, stop)
     shards = np.arange(start, stop) // size
-    rows = put(rows, "shard", pa.array([f"{shard:06d}.tar" for shard in shards], pa.string()))
-    manifests = []
+    rows = _by_shard(kept_rows(job, start, stop), shards)
+    rows = put(rows, "shard", pa.array([shard_name(split, shard) for shard in shards], pa.string()))
+    manifest = manifest_rows(rows, job.plan)
+    counts = {}
     for number in range(start // size, -(-stop // size)):
-        shard = rows.filter(pa.array(shards == number)).sort_by("uid")
-        manifest = manifest_rows(shard, job.plan)
+        first, after = number * size - start, min(stop, (number + 1) * size) - start
         if job.context.writes_shards:
-            _write_shard(job, number, shard, manifest)
-        manifests.append(manifest)
-    table = pa.concat_tables(manifests)
-    _write_manifest(job, "manifest", f"manifest/kept-{job.task.inputs['file']:06d}.parquet", table)
-    return Outcome(table.num_rows, {"kept": table.num_rows})
+            _write_shard(job, shard_name(split, number), rows[first:after], manifest[first:after])
+        counts[shard_name(split, number)] = after - first
+    _write_manifest(job, f"manifest/kept-{job.task.inputs['file']:06d}.parquet", [manifest])
+    return Outcome(manifest.num_rows, {"kept": manifest.num_rows}, {IN_SHARDS: counts})
+
+
+def _by_shard(rows: pa.Table, shards: Ranks) -> pa.Table:
+    """Rows shard after shard, in each by uid: nearly always as they are."""
+    words = uid_words(rows["uid"])
+    return _taken(rows, np.lexsort((words[:, 1], words[:, 0], shards)))
+
+
+def _taken(rows: pa.Table, order: Ranks) -> pa.Table:
+    return rows if (order[1:] > order[:-1]).all() else rows.take(pa.array(order))
 
 
 def kept_rows(job: Job, start: int, stop: int) -> pa.Table:
-    """Kept samples in their places `start` to `stop` of the release."""
+    """Kept samples in their places `start` to `stop` of the task's split."""
     moved = read_rows(job.path("order"))
+    moved = moved.filter(pc.equal(pc.fill_null(moved[SPLIT], ""), job.task.inputs["split"] or ""))
     ranks = np.arange(start, stop)
     for rank, place in zip(moved["rank"].to_pylist(), moved["place"].to_pylist(), strict=True):
         if start <= place < stop:
@@ -115,29 +143,46 @@ def kept_rows(job: Job, start: int, stop: int) -> pa.Table:
     tables = list(_rows_of_ranks(job, ranks[by_rank]))
     back = np.empty(len(ranks), np.int64)
     back[by_rank] = np.arange(len(ranks))
-    return pa.concat_tables(tables).take(pa.array(back))
+    return _taken(pa.concat_tables(tables), back)
 
 
-def _rows_of_ranks(job: Job, ranks: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Iterator[pa.Table]:
+def _rows_of_ranks(job: Job, ranks: Ranks) -> Iterator[pa.Table]:
     """Rows of sorted ranks, bucket after bucket, reading only the row groups that hold them."""
-    first = 0
+    first, split = 0, job.task.inputs["split"]
     for ref, count in zip(job.task.inputs["selected"], job.task.inputs["kept"], strict=True):
         inside = ranks[(ranks >= first) & (ranks < first + count)] - first
         if len(inside):
-            yield read_slice(job.context.path(ref, "kept"), inside)
+            path = job.context.path(ref, "kept")
+            yield read_slice(path, inside if split is None else _rows_of_split(path, split)[inside])
         first += count
 
 
-def _write_shard(job: Job, number: int, rows: pa.Table, manifest: pa.Table) -> None:
+def _rows_of_split(path: Path, split: str) -> Ranks:
+    is_of_split = pc.equal(read_rows(path, [SPLIT])[SPLIT], split).to_numpy()
+    return np.flatnonzero(is_of_split)
+
+
+def shard_name(split: str | None, number: int) -> str:
+    """Below `shards/`: what is held out of training has a folder of its own, which `shards/*.tar` does not reach."""
+    return f"{number:06d}.tar" if split in (None, TRAIN) else f"{split}/{number:06d}.tar"
+
+
+def _write_shard(job: Job, name: str, rows: pa.Table, manifest: pa.Table) -> None:
     """Members in order of uid: the stored copy, the caption, and what the manifest says of the sample."""
-    path = job.attempt.path(f"shard-{number:06d}", "tar", f"shards/{number:06d}.tar")
+    path = job.attempt.path(f"shard-{name.removesuffix('.tar')}", "tar", f"shards/{name}")
     images = _images(rows, job)
-    facts = manifest.drop_columns(["shard"]).to_pylist()
+    columns = (rows["uid"].to_pylist(), rows["stored_format"].to_pylist(), rows["text"].to_pylist())
+    facts = json_rows(manifest.drop_columns(["shard"]))
+    starts = []
     with TarWriter(path) as tar:
-        for image, extension, row in zip(images, rows["stored_format"].to_pylist(), facts, strict=True):
-            tar.add(f"{row['uid']}.{extension}", image)
-            tar.add(f"{row['uid']}.txt", (row["text"] or "").encode())
-            tar.add(f"{row['uid']}.json", json.dumps(row, ensure_ascii=False, sort_keys=True).encode())
+        for image, uid, extension, text, fact in zip(images, *columns, facts, strict=True):
+            starts.append(tar.position)
+            tar.add(f"{uid}.{extension}", image)
+            tar.add(f"{uid}.txt", (text or "").encode())
+            tar.add(f"{uid}.json", fact)
+        offsets = offsets_file(starts, tar.position)
+    stem = name.removesuffix(".tar")
+    job.attempt.path(f"index-{stem}", "idx", f"shards/{stem}{OFFSETS_SUFFIX}").write_bytes(offsets)
 
 
 def _images(rows: pa.Table, job: Job) -> Iterator[bytes]:
@@ -162,8 +207,19 @@ def manifest_rows(table: pa.Table, plan: Plan) -> pa.Table:
     return table.drop_columns([name for name in _INTERNAL if name in table.column_names])
 
 
-def _write_manifest(job: Job, role: str, name: str, table: pa.Table) -> None:
-    image = {IMAGE_SETTINGS: job.recipe.image.model_dump_json().encode()}
-    schema = table.schema.with_metadata(manifest_metadata() | image)
-    with TableWriter(job.attempt.path(role, "parquet", name), schema) as writer:
-        writer.write(table)
+def _write_manifest(job: Job, name: str, tables: Iterable[pa.Table]) -> int:
+    """Write tables of one schema as one file of the manifest; returns how many rows they have."""
+    pieces = iter(tables)
+    first = next(pieces)
+    about = {IMAGE_SETTINGS: job.recipe.image.model_dump_json().encode()} | _scorer(job)
+    schema = first.schema.with_metadata(manifest_metadata() | about)
+    with TableWriter(job.attempt.path("manifest", "parquet", name), schema) as writer:
+        for table in itertools.chain([first], pieces):
+            writer.write(table)
+    return writer.num_rows
+
+
+def _scorer(job: Job) -> dict[bytes, bytes]:
+    """The model that gave the scores, as file metadata: its name, its weights' digest and its preprocessing."""
+    told = [job.context.record(ref).meta.get(SCORER) for ref in job.task.inputs["scored"]]
+    return {SCORER.encode(): json.dumps(model, sort_keys=True).encode() for model in told if model}

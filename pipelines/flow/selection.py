@@ -1,188 +1,192 @@
 """Select: relative measures over what stands, the last rules, the caption, and each sample's place in the release."""
 
+import itertools
+from collections import Counter
 from collections.abc import Generator, Iterator
+from functools import partial
+from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.judge import judge_samples
-from filters.rules import PlacedRule, RuleEngine
-from pipelines.flow import semantic
+from filters.rules import RuleEngine
+from pipelines.flow import gather, group_turns, semantic
 from pipelines.flow.final import selected_rows, selected_schema
+from pipelines.flow.gather import GATHERED_ROWS
 from pipelines.flow.rows import count_reasons, put, standing
-from pipelines.flow.shuffle import bucket_of_uids, grouped_by_rows, read_bucket, write_buckets
-from pipelines.flow.spread import spread_apart
-from pipelines.flow.tally import TALLIES
+from pipelines.flow.splits import SPLIT, counted_splits, of_split, split_names, with_split_column, with_splits
+from pipelines.flow.spread import CLOSE, MOVED, spread_apart
+from pipelines.flow.taken_down import without_taken_down
+from pipelines.flow.tally import percentiles
 from pipelines.flow.turns import (
     BY_CLUSTER,
+    TALLIED,
     Relation,
     Relations,
     captioned,
     judged_by,
+    last_turn,
     relative_rules,
     rules_before,
     standing_at,
     with_cosines,
+    with_relative,
 )
-from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Task
+from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Plan, Task
 from shards.parts import fingerprint
-from shards.tables import iter_batches, read_rows, write_table
+from shards.tables import TableWriter, iter_batches, iter_tables, read_names, write_table
 
-_VERSION = 2
+_VERSION = 3
 
 
 def steps(flow: Flow) -> Iterator[Batch]:
-    """Judge scores; take the turns of relative rules; judge the rest; bring samples back into uid ranges and order."""
+    """Gather samples by uid; judge scores; take the turns of relative rules; judge the rest; order what stays."""
+    yield from gather.steps(flow)
     plan = flow.plan
-    before = "score" if flow.tasks("score") else "dedup"
     of_scores = [(rule.name, rule.expression) for rule in plan.rules_at("score")]
+    columns = _judged_columns(plan)
     judged = [
         Task(
             "select-judge",
             task.index,
-            fingerprint("select-judge", _VERSION, of_scores, plan.recipe.release.caption, task.fingerprint),
-            {"part": task.ref, "fetched": task.inputs["fetched"]},
+            fingerprint("select-judge", _VERSION, of_scores, columns, plan.recipe.release.caption, task.fingerprint),
+            {"gathered": task.ref, "columns": columns},
         )
-        for task in flow.tasks(before)
+        for task in flow.tasks("select-rows")
     ]
     yield Batch("select-judge", tuple(judged))
     relations = yield from _turns(flow)
     rules = [(rule.name, rule.expression) for rule in plan.rules_at("select")]
-    made = flow.chain("select-tally", "select-cosines")
-    settled = [
+    made = flow.chain("select-tally", "select-cosines", "select-ranks")
+    settings = plan.recipe.release
+    shape = [settings.caption, settings.dropped, list(settings.splits.items())]
+    decided = tuple(
         Task(
-            "select-settle",
+            "select",
             task.index,
-            fingerprint("select-settle", _VERSION, rules, plan.recipe.release.caption, made, task.fingerprint),
-            {"judged": task.ref, "place": place, "fetched": task.inputs["fetched"], "relations": relations},
+            fingerprint("select", _VERSION, rules, shape, made, task.fingerprint),
+            {"judged": task.ref, "gathered": task.inputs["gathered"], "place": place, "relations": relations},
         )
         for place, task in enumerate(judged)
-    ]
-    yield Batch("select-settle", tuple(settled))
-    yield from _back_to_uids(flow)
+    )
+    yield Batch("select", decided)
+    mark = fingerprint("select-order", _VERSION, flow.chain("select"))
+    yield Batch("select-order", (Task("select-order", 0, mark, {"selected": flow.refs("select")}),))
+
+
+def _judged_columns(plan: Plan) -> list[str]:
+    """What judging by scores and at select reads: all else stays where it was gathered."""
+    named = {name for rule in plan.rules_at("score", "select") for name in rule.columns}
+    return sorted({*_DECIDING, *named})
+
+
+_DECIDING = (
+    *("uid", "texts", "drop_reason", "failed_rules", "dropped_at", "detail"),
+    *("dup_group", "original_width", "original_height", "sharpness"),
+)
+"""Columns that verdicts are written in, and those that `dedup.keep` and relative measures look at."""
 
 
 def _turns(flow: Flow) -> Generator[Batch, None, Relations]:
     """What relative rules need to know, turn by turn; at the end what `measures` asks for and no rule."""
     relations: Relations = {}
-    rules = relative_rules(flow.plan)
-    by_cluster = [BY_CLUSTER in rule.relative for rule in rules]
+    turns = [(rule.name, rule.relative) for rule in relative_rules(flow.plan)]
+    if last_turn(flow.plan):
+        turns.append(("", last_turn(flow.plan)))
     if BY_CLUSTER in flow.plan.measures:
         yield from semantic.steps(flow)
-    for number, rule in enumerate(rules):
-        tally = yield from _tallied(flow, number, rule, relations)
-        cosines = (yield from semantic.turn(flow, number, relations)) if by_cluster[number] else ()
-        relations[rule.name] = Relation(tally, cosines)
-    if BY_CLUSTER in flow.plan.measures and not any(by_cluster):
-        relations[""] = Relation(cosines=(yield from semantic.turn(flow, len(rules), relations)))
+    for number, (name, measures) in enumerate(turns):
+        tally = (yield from _tallied(flow, number, relations)) if TALLIED in measures else None
+        cosines = (yield from semantic.turn(flow, number, relations)) if BY_CLUSTER in measures else ()
+        places = yield from group_turns.turn(flow, number, measures, relations)
+        relations[name] = Relation(tally, cosines, places)
     return relations
 
 
-def _tallied(flow: Flow, number: int, rule: PlacedRule, relations: Relations) -> Generator[Batch, None, PartRef | None]:
-    measures = [name for name in rule.relative if name != BY_CLUSTER]
-    if not measures:
-        return None
+def _tallied(flow: Flow, number: int, relations: Relations) -> Generator[Batch, None, PartRef]:
     before = [(rule.name, rule.expression) for rule in rules_before(flow.plan, number)]
     captions = flow.recipe.release.caption
-    made = flow.chain("select-judge", "select-tally", "select-cosines")
-    mark = fingerprint("select-tally", _VERSION, number, measures, before, captions, made)
-    given = {"judged": flow.refs("select-judge"), "turn": number, "relations": dict(relations), "measures": measures}
+    made = flow.chain("select-judge", "select-tally", "select-cosines", "select-ranks")
+    mark = fingerprint("select-tally", _VERSION, number, before, captions, made)
+    given = {"judged": flow.refs("select-judge"), "turn": number, "relations": dict(relations)}
     task = Task("select-tally", number, mark, given)
     yield Batch("select-tally", (task,))
     return task.ref
 
 
-def _back_to_uids(flow: Flow) -> Iterator[Batch]:
-    """Buckets of uid as admit made them, so that what fell there comes back in."""
-    rows = [record.rows for record in flow.records("select-settle")]
-    buckets = len(flow.tasks("admit"))
-    groups = list(grouped_by_rows(flow.refs("select-settle"), rows))
-    shuffles = tuple(
-        Task(
-            "select-shuffle",
-            place,
-            fingerprint("select-shuffle", _VERSION, buckets, [ref.fingerprint for ref in group]),
-            {"settled": group, "buckets": buckets},
-        )
-        for place, group in enumerate(groups)
-    )
-    yield Batch("select-shuffle", shuffles)
-    dropped = flow.recipe.release.dropped
-    finals = tuple(
-        Task(
-            "select",
-            task.index,
-            fingerprint("select", _VERSION, flow.chain("select-shuffle"), dropped, task.fingerprint),
-            {"shuffled": flow.refs("select-shuffle"), "admit": task.ref, "bucket": task.index},
-        )
-        for task in flow.tasks("admit")
-    )
-    yield Batch("select", finals)
-    mark = fingerprint("select-order", _VERSION, flow.chain("select"))
-    yield Batch("select-order", (Task("select-order", 0, mark, {"selected": flow.refs("select")}),))
-
-
 def judge(job: Job) -> Outcome:
-    """One part judged by the rules over scores, with each sample's would-be caption."""
-    table = read_rows(job.path("part"))
-    table = judge_samples(table, job.plan.rules_at("score"), "score", RuleEngine())
-    write_table(job.attempt.path("rows", "parquet"), captioned(table, job), read_once=True)
-    return Outcome(table.num_rows)
+    """One range of uids judged by the rules over scores, with each sample's would-be caption."""
+    rules, engine = job.plan.rules_at("score"), RuleEngine()
+    read = iter_tables(job.path("gathered"), job.task.inputs["columns"])
+    tables = (captioned(judge_samples(table, rules, "score", engine), job) for table in read)
+    first = next(tables)
+    with TableWriter(job.attempt.path("rows", "parquet"), first.schema, read_once=True) as writer:
+        for table in itertools.chain([first], tables):
+            writer.write(table, GATHERED_ROWS)
+    return Outcome(writer.num_rows)
 
 
 def tally(job: Job) -> Outcome:
-    """What the next relative rule needs to know of all that stands when its turn comes."""
-    for measure in job.task.inputs["measures"]:
-        tables = (standing_at(path, place, job) for place, path in enumerate(job.paths("judged")))
-        write_table(job.attempt.path(measure, f"{measure}.parquet"), TALLIES[measure](tables))
-    return Outcome(0)
-
-
-def settle(job: Job) -> Outcome:
-    """One part with its last verdicts and its captions."""
-    place, relations = job.task.inputs["place"], job.task.inputs["relations"]
-    table = captioned(judged_by(job.path("judged"), place, job.plan.rules_at("select"), job), job)
-    for relation in relations.values():
-        table = with_cosines(table, relation, place, job)
-    counts: dict[str, int] = {}
-    count_reasons(counts, table)
-    fetched = job.task.inputs["fetched"]
-    table = put(table, "fetch_index", pa.array(np.full(table.num_rows, fetched.index, np.int32)))
-    table = put(table, "fetch_fingerprint", pa.array([fetched.fingerprint] * table.num_rows, pa.string()))
-    write_table(job.attempt.path("rows", "parquet"), table, read_once=True)
-    return Outcome(table.num_rows, counts)
-
-
-def shuffle(job: Job) -> Outcome:
-    """Some parts' samples, sorted into buckets of uid."""
-    buckets = job.task.inputs["buckets"]
-    table = pa.concat_tables([read_rows(path) for path in job.paths("settled")])
-    write_buckets(job.attempt.path("rows", "parquet"), table, bucket_of_uids(table["uid"], buckets), buckets)
-    return Outcome(table.num_rows)
+    """The shares of scores among all that stands when the next relative rule has its turn."""
+    columns = ("clip_score", "drop_reason")
+    shares = percentiles(standing_at(path, place, job, columns) for place, path in enumerate(job.paths("judged")))
+    write_table(job.attempt.path("rows", "parquet"), shares)
+    return Outcome(shares.num_rows)
 
 
 def finish(job: Job) -> Outcome:
-    """One uid range in full, sorted by uid: what was released in one file, what fell anywhere in another."""
-    schema = selected_schema(job.plan)
-    fell_early = read_rows(job.path("admit"))
-    fell_early = captioned(fell_early.filter(pc.is_valid(fell_early["drop_reason"])), job)
-    tables = [selected_rows(fell_early, schema)]
-    if job.task.inputs["shuffled"]:
-        tables.append(selected_rows(read_bucket(job.paths("shuffled"), job.task.inputs["bucket"]), schema))
-    table = pa.concat_tables(tables).sort_by("uid")
-    counts: dict[str, int] = {}
-    count_reasons(counts, table)
-    kept = standing(table)
-    dropped = table.filter(pc.is_valid(table["drop_reason"]))
-    write_table(job.attempt.path("kept", "kept.parquet"), kept, read_once=True)
-    write_table(job.attempt.path("dropped", "dropped.parquet"), dropped, read_once=True)
-    return Outcome(table.num_rows, counts, {"kept": kept.num_rows})
+    """One uid range with its last verdicts: what is released in one file, what fell anywhere in another."""
+    schema, settings = selected_schema(job.plan), job.recipe.release
+    counts, splits = Counter[str](), Counter[str]()
+    with (
+        TableWriter(job.attempt.path("kept", "kept.parquet"), schema, read_once=True) as released,
+        TableWriter(job.attempt.path("dropped", "dropped.parquet"), schema, read_once=True) as fallen,
+    ):
+        for piece in _settled(job):
+            table = without_taken_down(selected_rows(piece, schema), job.context.run)
+            count_reasons(counts, table)
+            kept = with_splits(standing(table), settings)
+            splits.update(counted_splits(kept, settings))
+            released.write(kept, GATHERED_ROWS)
+            fallen.write(table.filter(pc.is_valid(table["drop_reason"])))
+    facts = {"splits": dict(splits)} if settings.splits else {}
+    return Outcome(released.num_rows + fallen.num_rows, dict(counts), {"kept": released.num_rows, **facts})
+
+
+def _settled(job: Job) -> Iterator[pa.Table]:
+    """The range in pieces, by uid, with the last verdicts and captions, and with what no rule asked for."""
+    place, relations, rules = job.task.inputs["place"], job.task.inputs["relations"], job.plan.rules_at("select")
+    judged, gathered = job.path("judged"), job.path("gathered")
+    known = set(read_names(judged))
+    others = iter_tables(gathered, [name for name in read_names(gathered) if name not in known])
+    for table, rest in zip(iter_tables(judged), others, strict=True):
+        table = judged_by(table, place, rules, job)
+        if any(rule.level == "text" for rule in rules):
+            table = captioned(table, job)
+        for relation in relations.values():
+            table = with_cosines(table, relation, place, job)
+        for measure in last_turn(job.plan):
+            table = with_relative(table, measure, relations[""], place, job)
+        for name in rest.column_names:
+            table = put(table, name, rest[name])
+        yield table
 
 
 def order(job: Job) -> Outcome:
-    """Which kept samples change places, so that near-duplicates lie apart: rows of (rank, place)."""
-    paths = job.paths("selected", "kept")
-    moved = spread_apart(lambda: iter_batches(paths, ["uid", "dup_group"]))
-    write_table(job.attempt.path("rows", "parquet"), moved)
-    return Outcome(moved.num_rows)
+    """Which kept samples change places, so that near-duplicates lie apart, and which lie close all the same."""
+    paths, settings = job.paths("selected", "kept"), job.recipe.release
+    columns = with_split_column(["uid", "dup_group"], settings)
+    moved, close = [MOVED.empty_table()], [CLOSE.empty_table()]
+    for split in split_names(settings):
+        spread = spread_apart(partial(_kept_of_split, paths, columns, split))
+        for tables, found in ((moved, spread.moved), (close, spread.close)):
+            tables.append(put(found, SPLIT, pa.array([split] * found.num_rows, pa.string())))
+    rows = pa.concat_tables(moved)
+    write_table(job.attempt.path("rows", "parquet"), rows)
+    write_table(job.attempt.path("close", "close.parquet"), pa.concat_tables(close))
+    return Outcome(rows.num_rows)
+
+
+def _kept_of_split(paths: list[Path], columns: list[str], split: str | None) -> Iterator[pa.RecordBatch]:
+    return of_split(iter_batches(paths, columns), split)

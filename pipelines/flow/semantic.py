@@ -14,10 +14,10 @@ from dedup.clusters import nearest_centroids, num_clusters_for, train_centroids
 from dedup.semantic import nearest_before
 from dedup.survivors import keep_values
 from pipelines.flow.embeddings import ROLE, as_binary, as_halves, read_embeddings, read_sample
-from pipelines.flow.shuffle import grouped_by_rows, read_bucket, write_buckets
+from pipelines.flow.shuffle import bucket_of_uids, grouped_by_rows, read_bucket, write_buckets
 from pipelines.flow.turns import BY_CLUSTER, NEAR_UID, Relations, rules_before, standing_at
 from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, buckets_for, tasks_of
-from shards.tables import TableWriter, read_row_groups, read_rows, write_table
+from shards.tables import read_rows, write_table
 
 _VERSION = 1
 _TASK_BYTES = 2**28
@@ -44,10 +44,11 @@ def steps(flow: Flow) -> Iterator[Batch]:
     yield tasks_of("select-train", _VERSION, [num_clusters, most, flow.chain("score")], [given], [0])
     rows_of_task = _TASK_BYTES // (2 * dimension)
     ranges = buckets_for(total, rows_of_task)
-    shared = {"trained": flow.refs("select-train")[0], "ranges": ranges}
+    buckets = len(flow.tasks("select-rows"))
+    shared = {"trained": flow.refs("select-train")[0], "ranges": ranges, "buckets": buckets}
     groups = list(grouped_by_rows(scored, embedded, rows_of_task))
     keys = [[ref.fingerprint for ref in group] for group in groups]
-    settings = [ranges, flow.chain("select-train")]
+    settings = [ranges, buckets, flow.chain("select-train")]
     yield tasks_of("select-cluster", _VERSION, settings, [{"scored": group, **shared} for group in groups], keys)
 
 
@@ -64,14 +65,13 @@ def turn(flow: Flow, number: int, relations: Relations) -> Generator[Batch, None
     clustered = flow.tasks("select-cluster")
     if not clustered:
         return ()
-    where = {ref: (task.ref, place) for task in clustered for place, ref in enumerate(task.inputs["scored"])}
     judged, ranges = flow.tasks("select-judge"), clustered[0].inputs["ranges"]
     before = [(rule.name, rule.expression) for rule in rules_before(flow.plan, number)]
     settings = [number, before, flow.recipe.dedup.keep, flow.chain("select-cluster", "select-judge")]
     given = [
         {
             **{"judged": task.ref, "place": place, "turn": number, "relations": dict(relations)},
-            **{"clustered": where.get(task.inputs["part"]), "ranges": ranges},
+            **{"clustered": flow.refs("select-cluster"), "ranges": ranges},
         }
         for place, task in enumerate(judged)
     ]
@@ -94,21 +94,22 @@ def train(job: Job) -> Outcome:
 
 
 def cluster(job: Job) -> Outcome:
-    """The embeddings of some score parts, by range of clusters; and apart, a row group a part, who went where."""
+    """The embeddings of some score parts, by range of clusters; and apart, by range of uids, who went where."""
     centroids = read_rows(job.path("trained"))["centroid"].combine_chunks()
     size = centroids.type.list_size
     centroids = centroids.flatten().to_numpy().reshape(-1, size)
     ranges = job.task.inputs["ranges"]
     tables, numbers = [], []
-    with TableWriter(job.attempt.path("places", "places.parquet"), _PLACES, read_once=True) as writer:
-        for path in job.paths("scored", ROLE):
-            uids, vectors = read_embeddings(path)
-            nearest = nearest_centroids(vectors, centroids)
-            numbers.append(nearest * ranges // len(centroids))
-            writer.write_row_group(pa.table({"uid": uids, "range": numbers[-1]}))
-            tables.append(pa.table({"uid": uids, "cluster": nearest, "embedding": as_binary(vectors)}))
+    for path in job.paths("scored", ROLE):
+        uids, vectors = read_embeddings(path)
+        nearest = nearest_centroids(vectors, centroids)
+        numbers.append(nearest * ranges // len(centroids))
+        tables.append(pa.table({"uid": uids, "cluster": nearest, "embedding": as_binary(vectors)}))
     table = pa.concat_tables(tables)
     write_buckets(job.attempt.path("rows", "parquet"), table, np.concatenate(numbers), ranges)
+    places = pa.table([table["uid"], np.concatenate(numbers).astype(np.int32)], schema=_PLACES)
+    buckets = job.task.inputs["buckets"]
+    write_buckets(job.attempt.path("places", "places.parquet"), places, bucket_of_uids(places["uid"], buckets), buckets)
     return Outcome(table.num_rows)
 
 
@@ -116,8 +117,7 @@ def stand(job: Job) -> Outcome:
     """Who of one judged part stands at a turn and has an embedding, with what `keep` compares; by range of clusters."""
     place, ranges = job.task.inputs["place"], job.task.inputs["ranges"]
     rows = standing_at(job.path("judged"), place, job)
-    ref, group = job.task.inputs["clustered"] or (None, 0)
-    known = _PLACES.empty_table() if ref is None else read_row_groups(job.context.path(ref, "places"), [group])
+    known = read_bucket(job.paths("clustered", "places"), place)
     value = keep_values(rows, job.recipe.dedup.keep).cast(pa.float64())
     table = pa.table({"uid": rows["uid"], "value": value, "place": np.full(rows.num_rows, place, np.int64)})
     found = pc.index_in(table["uid"], known["uid"].combine_chunks())

@@ -1,6 +1,8 @@
 """The order of a release: by uid, with kept near-duplicates moved apart so that no batch of a trainer holds both."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,12 +12,35 @@ GAP = 10_000
 
 ReadKept = Callable[[], Iterable[pa.RecordBatch]]
 
+MOVED = pa.schema([("rank", pa.int64()), ("place", pa.int64()), ("split", pa.string())])
+"""Both sides of each swap: the rank by uid, and the place in the release, each within its split."""
 
-def spread_apart(read_kept: ReadKept, gap: int = GAP) -> pa.Table:
-    """Swaps that move near-duplicates apart: rows of (rank by uid, place in the release), both sides of each swap.
+CLOSE = pa.schema(
+    [
+        ("dup_group", pa.string()),
+        ("uid", pa.string()),
+        ("next_uid", pa.string()),  # the group's next one in the order of the release
+        ("distance", pa.int64()),  # places from the one to the other, fewer than there should be
+        ("split", pa.string()),
+    ]
+)
+"""The exceptions: neighbours of one group that no swap could bring far enough apart."""
 
-    `read_kept` gives (uid, dup_group) batches in order of uid, and is called twice. A sample changes places with
-    one that lies at least `gap` from all others of its group; where the release is too short for that, it stays.
+
+@dataclass(frozen=True)
+class Spread:
+    """Rows of MOVED and of CLOSE, both without `split`."""
+
+    moved: pa.Table
+    close: pa.Table
+
+
+def spread_apart(read_kept: ReadKept, gap: int = GAP) -> Spread:
+    """Swaps that move near-duplicates apart, and who lies close all the same.
+
+    `read_kept` gives (uid, dup_group) batches in order of uid, and is called two or three times. A sample changes
+    places with one that lies at least `gap` from all others of its group; where the release is too short for that,
+    it stays.
     """
     groups, total = _crowded(read_kept)
     crowded_ranks = {rank for ranks in groups.values() for rank in ranks}
@@ -33,7 +58,37 @@ def spread_apart(read_kept: ReadKept, gap: int = GAP) -> pa.Table:
                 rank_at[there], rank_at[here] = rank, other
             placed.append(there)
     moved = sorted(rank for rank, place in place_of.items() if rank != place)
-    return pa.table({"rank": pa.array(moved, pa.int64()), "place": pa.array([place_of[r] for r in moved], pa.int64())})
+    columns = {"rank": moved, "place": [place_of[rank] for rank in moved]}
+    return Spread(pa.table(columns, _without_split(MOVED)), _close(groups, place_of, gap, read_kept))
+
+
+def _without_split(schema: pa.Schema) -> pa.Schema:
+    return schema.remove(schema.get_field_index("split"))
+
+
+def _close(groups: dict[str, list[int]], place_of: dict[int, int], gap: int, read_kept: ReadKept) -> pa.Table:
+    """Neighbours of a group with fewer than `gap` places from one to the next, in the order of the release."""
+    found = []
+    for name, ranks in groups.items():
+        for one, other in pairwise(sorted(ranks, key=lambda rank: place_of.get(rank, rank))):
+            start, end = place_of.get(one, one), place_of.get(other, other)
+            if end - start < gap:
+                found.append((start, name, one, other, end - start))
+    uids = dict(_uids(read_kept, {rank for row in found for rank in row[2:4]})) if found else {}
+    rows = [(name, uids[one], uids[other], distance) for _, name, one, other, distance in sorted(found)]
+    schema = _without_split(CLOSE)
+    columns = zip(*rows, strict=True) if rows else [[] for _ in schema]
+    return pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema)
+
+
+def _uids(read_kept: ReadKept, ranks: set[int]) -> Iterator[tuple[int, str]]:
+    """The uid at each of the ranks."""
+    start = 0
+    for batch in read_kept():
+        inside = sorted(rank for rank in range(start, start + batch.num_rows) if rank in ranks)
+        taken = batch.column("uid").take(pa.array([rank - start for rank in inside], pa.int64()))
+        yield from zip(inside, taken.to_pylist(), strict=True)
+        start += batch.num_rows
 
 
 def _crowded(read_kept: ReadKept) -> tuple[dict[str, list[int]], int]:

@@ -1,15 +1,18 @@
-"""Relative measures at select: what must be known of all standing samples at once, from streamed parts."""
+"""Relative measures at select: shares of all that stands, from streamed parts; shares and places filled in again."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.survivors import pair_rows, rank_in_groups, rank_in_pairs
+from dedup.survivors import Keep, pair_rows
 from filters.judge import one_array
 from pipelines.flow.rows import looked_up, put
 from pipelines.flow.texts import with_text_field
+
+_FIRST = pa.scalar(1, pa.int32())
+_NO_PLACE = pa.scalar(None, pa.int32())
 
 
 def percentiles(tables: Iterable[pa.Table]) -> pa.Table:
@@ -29,47 +32,30 @@ def percentiles(tables: Iterable[pa.Table]) -> pa.Table:
     return pa.table({"clip_score": pa.array(scores, pa.float64()), "clip_pct": pa.array(shares, pa.float64())})
 
 
-def best_of_groups(tables: Iterable[pa.Table]) -> pa.Table:
-    """`dup_rank` by best score among the standing samples of each group: rows of (uid, dup_rank)."""
-    narrow = pa.concat_tables([table.select(["uid", "dup_group", "clip_score", "drop_reason"]) for table in tables])
-    return pa.table({"uid": narrow["uid"], "dup_rank": rank_in_groups(narrow, "best_score")})
+def with_shares(table: pa.Table, tally: pa.Table) -> pa.Table:
+    """The table with `clip_pct` from its tally; null for what fell or has no score."""
+    place = pc.index_in(table["clip_score"], tally["clip_score"].combine_chunks())
+    share = tally["clip_pct"].combine_chunks().take(place)
+    return put(table, "clip_pct", pc.if_else(pc.is_null(table["drop_reason"]), share, pa.scalar(None, share.type)))
 
 
-def repeats_in_pairs(tables: Iterable[pa.Table]) -> pa.Table:
-    """`pair_rank` by best score of the texts that another sample has before: rows of (uid, text, pair_rank)."""
-    pairs = (pair_rows(table, "best_score") for table in tables)
-    standing = pa.concat_tables([rows.filter(rows["is_standing"]) for rows in pairs])
-    ranked = standing.select(["uid", "text"]).append_column("pair_rank", rank_in_pairs(standing))
-    return ranked.filter(pc.greater(ranked["pair_rank"], 1))
+def with_later(table: pa.Table, name: str, later: pa.Table, keep: Keep) -> pa.Table:
+    """The table with `dup_rank` or `pair_rank`, from those who are `later` than first in their groups.
+
+    Null for what fell, and without a group.
+    """
+    if name == "pair_rank":
+        return _with_pair_rank(table, later, keep)
+    is_member = pc.and_(pc.is_null(table["drop_reason"]), pc.is_valid(table["dup_group"]))
+    found = looked_up(table, later, [name])
+    return put(found, name, pc.if_else(is_member, pc.coalesce(found[name], _FIRST), _NO_PLACE))
 
 
-TALLIES: Mapping[str, Callable[[Iterable[pa.Table]], pa.Table]] = {
-    "clip_pct": percentiles,
-    "dup_rank": best_of_groups,
-    "pair_rank": repeats_in_pairs,
-}
-"""Relative measure -> what makes its tally of the standing samples."""
-
-
-def with_relative(table: pa.Table, measure: str, tally: pa.Table) -> pa.Table:
-    """The table with a relative measure filled from its tally; null where the row or text does not stand."""
-    if measure == "pair_rank":
-        return _with_pair_rank(table, tally)
-    if measure == "clip_pct":
-        place = pc.index_in(table["clip_score"], tally["clip_score"].combine_chunks())
-        filled = put(table, "clip_pct", tally["clip_pct"].combine_chunks().take(place))
-    else:
-        filled = looked_up(table, tally, [measure])
-    column = pc.if_else(pc.is_null(table["drop_reason"]), filled[measure], pa.scalar(None, filled[measure].type))
-    return put(filled, measure, column)
-
-
-def _with_pair_rank(table: pa.Table, repeats: pa.Table) -> pa.Table:
-    texts = pair_rows(table, "best_score")
-    place = pc.index_in(_named(texts), _named(repeats).combine_chunks())
-    rank = pc.coalesce(repeats["pair_rank"].combine_chunks().take(place), pa.scalar(1, pa.int32()))
-    column = pc.if_else(texts["is_standing"], rank, pa.scalar(None, pa.int32()))
-    return with_text_field(table, "pair_rank", one_array(column))
+def _with_pair_rank(table: pa.Table, later: pa.Table, keep: Keep) -> pa.Table:
+    texts = pair_rows(table, keep)
+    place = pc.index_in(_named(texts), _named(later).combine_chunks())
+    rank = pc.coalesce(later["pair_rank"].combine_chunks().take(place), _FIRST)
+    return with_text_field(table, "pair_rank", one_array(pc.if_else(texts["is_standing"], rank, _NO_PLACE)))
 
 
 def _named(texts: pa.Table) -> pa.ChunkedArray:

@@ -12,13 +12,19 @@ from filters.measures import MEASURES
 from filters.rules import PlacedRule, RuleEngine
 from pipelines.flow.rows import put, standing
 from pipelines.flow.shuffle import read_bucket
-from pipelines.flow.tally import with_relative
+from pipelines.flow.tally import with_later, with_shares
 from pipelines.flow.texts import with_blank, with_captions
 from pipelines.tasks import Job, PartRef, Plan
-from shards.tables import read_rows
+from shards.tables import iter_tables, read_rows
 
 BY_CLUSTER = "sem_dup_cos"
-"""The relative measure that is worked out by clusters of embeddings; all others are tallied."""
+"""The relative measure that is worked out by clusters of embeddings; places in groups are, by group."""
+
+TALLIED = "clip_pct"
+"""The relative measure that is told from one table over all samples."""
+
+BY_GROUP = ("dup_rank", "pair_rank")
+"""Those that are told by group of duplicates."""
 
 NEAR_UID = "sem_dup_of"
 """Whose image `sem_dup_cos` compares with."""
@@ -26,10 +32,11 @@ NEAR_UID = "sem_dup_of"
 
 @dataclass(frozen=True)
 class Relation:
-    """What a turn made: a tally, where its rule names a measure that is tallied, and cosines by cluster, where one."""
+    """What a turn made of what its rule names: a tally of shares, cosines by cluster, places in groups."""
 
     tally: PartRef | None = None
     cosines: tuple[PartRef, ...] = ()
+    places: tuple[PartRef, ...] = ()
 
 
 Relations = dict[str, Relation]
@@ -41,6 +48,13 @@ def relative_rules(plan: Plan) -> list[PlacedRule]:
     return [rule for rule in plan.rules_at("select") if rule.relative]
 
 
+def last_turn(plan: Plan) -> tuple[str, ...]:
+    """The relative measures that are asked for and that no rule of select names: told of what stands in the end."""
+    ranks = BY_GROUP if plan.recipe.dedup.dup_rank_stage == "select" else ()
+    named = {name for rule in relative_rules(plan) for name in rule.relative}
+    return tuple(name for name in (TALLIED, BY_CLUSTER, *ranks) if name in plan.measures and name not in named)
+
+
 def rules_before(plan: Plan, turn: int) -> tuple[PlacedRule, ...]:
     """The rules that are judged before a turn, by its place among the relative ones; all of them behind the last."""
     rules = plan.rules_at("select")
@@ -48,31 +62,41 @@ def rules_before(plan: Plan, turn: int) -> tuple[PlacedRule, ...]:
     return rules[: rules.index(relative[turn])] if turn < len(relative) else rules
 
 
-def standing_at(path: Path, place: int, job: Job) -> pa.Table:
-    """The samples of one judged part that stand when the job's turn comes, with their captions so far."""
+def standing_at(path: Path, place: int, job: Job, columns: Sequence[str] | None = None) -> pa.Table:
+    """The samples of one judged part that stand when the job's turn comes, with their captions so far.
+
+    Where no rule has had its turn before, `columns` of them.
+    """
     rules = rules_before(job.plan, job.task.inputs["turn"])
-    return standing(captioned(judged_by(path, place, rules, job), job))
+    if not rules:
+        return standing(read_rows(path, columns))
+    tables = (judged_by(table, place, rules, job) for table in iter_tables(path))
+    return pa.concat_tables([standing(captioned(table, job)) for table in tables])
 
 
-def judged_by(path: Path, place: int, rules: Sequence[PlacedRule], job: Job) -> pa.Table:
-    """One judged part, the `place`th, judged by some of the select rules, relative ones by what their turns made."""
+def judged_by(table: pa.Table, place: int, rules: Sequence[PlacedRule], job: Job) -> pa.Table:
+    """Rows of a judged part, the `place`th, judged by some rules of select, relative ones by what their turns made."""
     relations: Relations = job.task.inputs["relations"]
 
     def refresh(table: pa.Table, rule: PlacedRule) -> pa.Table:
-        relation = relations[rule.name]
         for measure in rule.relative:
-            if measure == BY_CLUSTER:
-                table = with_cosines(table, relation, place, job)
-            elif relation.tally is not None:
-                table = captioned(table, job)
-                table = with_relative(table, measure, read_rows(job.context.path(relation.tally, measure)))
+            table = with_relative(table, measure, relations[rule.name], place, job)
         return table
 
-    table = read_rows(path)
     for name in sorted({name for rule in rules for name in rule.relative}):
         if name not in table.column_names:
             table = with_blank(table, MEASURES[name])
     return judge_samples(table, rules, "select", RuleEngine(), refresh)
+
+
+def with_relative(table: pa.Table, measure: str, relation: Relation, place: int, job: Job) -> pa.Table:
+    """The table of the `place`th judged part with a relative measure as its turn found it."""
+    if measure == BY_CLUSTER:
+        return with_cosines(table, relation, place, job)
+    if measure == TALLIED and relation.tally is not None:
+        return with_shares(captioned(table, job), read_rows(job.context.path(relation.tally)))
+    paths = [job.context.path(ref, measure) for ref in relation.places]
+    return with_later(table, measure, read_bucket(paths, place), job.recipe.dedup.keep)
 
 
 def captioned(table: pa.Table, job: Job) -> pa.Table:

@@ -11,11 +11,13 @@ from pipelines.verify.faults import Faults
 from pipelines.verify.meter import Meter
 from shards.digests import DigestingFile
 from shards.errors import BadInputError
+from shards.training_indexes import ENERGON_LEAVINGS
 
 SUMS = "SHA256SUMS"
 RECORDS = "_done"
-_BESIDE = (SUMS, RECORDS, "recipe.yaml")
-"""What may lie beside the listed files: a run's commit records, and the recipe by which `curate release` decided."""
+_BESIDE = (SUMS, RECORDS, "recipe.yaml", *ENERGON_LEAVINGS)
+"""What may lie beside the listed files: a run's commit records, the recipe by which `curate release` decided, and
+what `energon prepare` adds for access by key."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)\Z")
 _MOST_BYTES = 1 << 26

@@ -39,6 +39,14 @@ def manifest_batches(path: Path, kind: str, columns: tuple[str, ...] | None = No
         raise _unreadable(error) from None
 
 
+def column_names(path: Path) -> set[str]:
+    """The columns of text that a Parquet file has. Raises `UnreadableError`."""
+    try:
+        return {field.name for field in pq.read_schema(path) if field.type == pa.string()}
+    except _FAULTS as error:
+        raise _unreadable(error) from None
+
+
 def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     """The rows of a batch. Raises `UnreadableError` if they take more memory than there may be."""
     try:

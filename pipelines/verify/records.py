@@ -12,6 +12,7 @@ from pipelines.verify.meter import Meter
 from shards.digests import DigestingFile
 from shards.parts import Record
 from shards.storage import sha256_of
+from shards.training_indexes import OFFSETS_SUFFIX
 
 _NAME = re.compile(r"(\d{6,})-([0-9a-f]{8})\.json\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -131,4 +132,9 @@ def check_sums(release: Release, records: Iterable[Record]) -> None:
 def _role_of(name: str) -> str:
     """What the release step calls its files."""
     folder, _, file = name.partition("/")
-    return {"manifest": "manifest", "shards": f"shard-{file.removesuffix('.tar')}"}.get(folder, name) if file else name
+    if not file or folder not in ("manifest", "shards"):
+        return name
+    if folder == "manifest":
+        return folder
+    is_index = file.endswith(OFFSETS_SUFFIX)
+    return f"index-{file.removesuffix(OFFSETS_SUFFIX)}" if is_index else f"shard-{file.removesuffix('.tar')}"

@@ -14,6 +14,7 @@ from pipelines.verify.manifest_files import DROPPED, KEPT, UnreadableError, mani
 from pipelines.verify.meter import Meter
 from pipelines.verify.records import check_release_record, check_sums
 from pipelines.verify.shard_files import Row, check_shard
+from pipelines.verify.splits import check_splits
 from pipelines.verify.uids import UIDS, check_uids
 from shards.digests import DigestingFile
 from shards.errors import BrokenRunError
@@ -21,7 +22,7 @@ from shards.parts import Record
 from shards.tar_stream import walk
 
 RELEASE = "release"
-_SHARD = r"shards/\d{6,}\.tar"
+_SHARD = r"shards/([a-z][a-z0-9_]*/)?\d{6,}\.tar"
 _UID = re.compile(r"[0-9a-f]{32}\Z")
 _REMEDY = "shard and manifest are not of one release: make or copy it again"
 
@@ -62,6 +63,7 @@ def check_release(folder: Path, records: Sequence[Record], faults: Faults, meter
         check_counts(release, stats, tally, len(shards))
     if "kept" in tally.known:
         check_uids(release, readable, tally.rows["kept"])
+        check_splits(release, [name for name, kind in readable if kind == "kept"])
     for record in records:
         check_release_record(release, record, stats)
     return ReleaseFound(stats, True, tally.rows.total(), tally.rows["kept"], tally.samples_in_shards, len(shards))

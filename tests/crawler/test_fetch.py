@@ -21,7 +21,13 @@ AGENT = "testbot/1.0 (+https://example.org/bot)"
 IMAGE = picture()
 
 
-def get(url: str, servers: list[Server], network: dict[str, object] | None = None, **limits: object) -> Response:
+def get(
+    url: str,
+    servers: list[Server],
+    network: dict[str, object] | None = None,
+    headers: dict[str, str] | None = None,
+    **limits: object,
+) -> Response:
     """One GET with short limits; `servers` are the only private addresses that are allowed."""
     listed = {"allow_private": [server.address for server in servers]} | (network or {})
     base = {"total_timeout_s": 5, "connect_timeout_s": 4, "retries": 0, "backoff_s": 0.02, "rate_grace_s": 0.3}
@@ -32,9 +38,21 @@ def get(url: str, servers: list[Server], network: dict[str, object] | None = Non
         politeness = Politeness(crawler, settings, frozenset())
         watch = OutageWatch()
         async with Fetcher(NetworkSettings.model_validate(listed), settings, AGENT, politeness, watch) as fetcher:
-            return await fetcher.get(url, permit_all)
+            return await fetcher.get(url, permit_all, headers=headers)
 
     return asyncio.run(run())
+
+
+@pytest.mark.parametrize(("elsewhere", "expected"), [(False, ["s3cret", "s3cret"]), (True, ["s3cret", None])])
+def test_headers_of_the_caller_stay_with_the_origin(
+    server: Server, canary: Server, elsewhere: bool, expected: list[str | None]
+) -> None:
+    target = canary if elsewhere else server
+    server.pages["/a"] = lambda request: request.answer(b"", "302 Found", {"Location": target.url("/b")})
+    target.pages["/b"] = serve(IMAGE)
+    answer = get(server.url("/a"), [server, canary], headers={"X-Key": "s3cret"})
+    assert answer.body == IMAGE
+    assert [request.headers.get("x-key") for request in [*server.log, *canary.log]] == expected
 
 
 async def permit_all(url: str) -> Fault | None:

@@ -16,6 +16,8 @@ SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
         {"kind": "table", "paths": ["a.csv"], "columns": {"url": "u"}, "category": {"column": "c"}},
         {"kind": "warc", "paths": ["a.warc.gz"]},
         {"kind": "crawl", "seeds": ["https://example.cn/"], "rounds": 1},
+        {"kind": "search", "queries": "q.txt", "endpoint": "openverse", "per_query": 100},
+        {"kind": "shards", "paths": ["*.tar"]},
     ],
 )
 def test_sources_are_told_apart_by_kind(given: dict[str, object]) -> None:
@@ -25,7 +27,10 @@ def test_sources_are_told_apart_by_kind(given: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"kind": "search", "queries": "q.txt"}, "kind"),
+        ({"kind": "search", "queries": "q.txt"}, "endpoint"),
+        ({"kind": "searches", "queries": "q.txt"}, "kind"),
+        ({"kind": "shards", "paths": []}, "paths"),
+        ({"kind": "shards", "paths": ["a.tar"], "strength": "medium"}, "strength"),
         ({"kind": "table", "paths": ["a.csv"]}, "layout"),
         ({"kind": "table", "paths": ["a.csv"], "layout": "wukong", "columns": {"url": "u"}}, "layout"),
         ({"kind": "table", "paths": ["a.csv"], "layout": "wukung"}, "known: wukong"),

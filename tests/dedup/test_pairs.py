@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.survivors import Keep, pair_rows, rank_in_pairs
+from dedup.survivors import Keep, pair_rows, rank_rows
 
 TEXT = pa.struct([("text", pa.string()), ("clip_score", pa.float64()), ("drop_reason", pa.string())])
 SAMPLES = pa.schema(
@@ -32,7 +32,7 @@ def sample(uid: str, group: str | None, side: int | None, *words: Words, reason:
 def ranks(rows: list[dict[str, Any]], keep: Keep = "largest") -> list[list[int | None]]:
     """The rank of each text, sample by sample."""
     table = pa.Table.from_pylist(rows, SAMPLES)
-    found = rank_in_pairs(pair_rows(table, keep))
+    found = rank_rows(pair_rows(table, keep))
     assert found.type == pa.int32()
     flat = iter(found.to_pylist())
     return [[next(flat) for _ in row["texts"] or []] for row in rows]
@@ -119,6 +119,4 @@ def test_order_and_slices_of_rows_change_nothing_and_each_pair_has_one_first(val
     assert sorted(firsts) == sorted(there)
     table = pa.Table.from_pylist(rows, SAMPLES)
     pieces = pa.concat_tables([table.slice(0, 2), table.slice(2)])
-    assert rank_in_pairs(pair_rows(pieces, "largest")).to_pylist() == [
-        rank for row in rows for rank in found[row["uid"]]
-    ]
+    assert rank_rows(pair_rows(pieces, "largest")).to_pylist() == [rank for row in rows for rank in found[row["uid"]]]

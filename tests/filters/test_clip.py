@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from filters.clip import Scorer, _halving_where_memory_ends, check_scorer, import_open_clip, load_scorer
+from filters.clip import Scorer, check_scorer, load_scorer
+from filters.clip_open_clip import import_open_clip
 from filters.clip_settings import ScoreSettings
+from filters.clip_torch import halving_where_memory_ends
 from filters.clip_weights import check_files, score_identity
 from shards.errors import UsageError
 
@@ -224,7 +226,7 @@ def test_batch_is_halved_until_it_fits_the_gpu(size: int, limit: int, calls: lis
             raise torch.OutOfMemoryError("CUDA out of memory")
         return torch.tensor(batch)
 
-    assert torch.cat(_halving_where_memory_ends(encode, range(size))).tolist() == list(range(size))
+    assert torch.cat(halving_where_memory_ends(encode, range(size))).tolist() == list(range(size))
     assert asked == calls
 
 
@@ -235,7 +237,7 @@ def test_batch_of_one_that_does_not_fit_fails() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(torch.OutOfMemoryError):
-        _halving_where_memory_ends(encode, [1, 2])
+        halving_where_memory_ends(encode, [1, 2])
 
 
 @pytest.mark.parametrize(

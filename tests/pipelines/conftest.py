@@ -36,7 +36,7 @@ class InlinePool:
     _waiting: dict[int, tuple[Callable[..., Any], tuple[Any, ...]]] = field(default_factory=dict)
     _ended: dict[int, tuple[Any, BaseException | None]] = field(default_factory=dict)
 
-    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0) -> object:
+    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0, gpus: float = 0.0) -> object:
         handle = len(self.calls)
         task = arguments[0]
         assert isinstance(task, Task)

@@ -19,6 +19,7 @@ SCHEMA = pa.schema(
         ("texts", pa.list_(MANIFEST_TEXT)),
         *((name, pa.int32()) for name in ("original_width", "original_height", "width", "height")),
         *((name, pa.string()) for name in ("sha256", "stored_format", "stored_sha256", "strength", "category")),
+        *((name, pa.string()) for name in ("host", "query", "dup_group", "split")),
         ("phash", pa.uint64()),
         ("clip_score", pa.float64()),
         ("status", pa.string()),

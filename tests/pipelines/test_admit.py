@@ -151,18 +151,34 @@ def test_a_table_without_rows_gives_no_sample(tmp_path: Path) -> None:
     assert flow.rows("collect") == flow.rows("admit") == 0
 
 
-def candidates(rows: Sequence[dict[str, str | None]]) -> pa.Table:
+def candidates(rows: Sequence[dict[str, Any]]) -> pa.Table:
     """Candidates of admit, each of http://a.cn/<n>.jpg, other columns null unless given."""
     names = ("uid", *HEAD_COLUMNS, "kind", "text", "drop_reason", "detail")
     filled = [dict.fromkeys(names) | {"canonical_url": row["url"]} | row for row in rows]
-    table = pa.Table.from_pylist(filled, schema=pa.schema([(name, pa.string()) for name in names]))
+    types = {"query_rank": pa.int32()}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
+    table = pa.Table.from_pylist(filled, schema=schema)
     return table.set_column(0, "uid", uids(table["canonical_url"]))
 
 
-def merge(rows: Sequence[dict[str, str | None]], scratch: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def merge(rows: Sequence[dict[str, Any]], scratch: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     table = candidates(rows)
     texts, heads = merged(table, images_of(table["uid"]), ["uid", "kind", "text", "drop_reason", "detail"], scratch)
     return texts.to_pylist(), heads.to_pylist()
+
+
+def test_a_query_keeps_its_rank_and_the_best_rank_counts(tmp_path: Path) -> None:
+    def row(number: int, query: str | None, rank: int | None) -> dict[str, Any]:
+        url = f"http://a.cn/{number}.jpg"
+        return {"url": url, "canonical_url": url, "host": "a.cn", "query": query, "query_rank": rank}
+
+    found = [(1, "塔", 9), (1, "湖", 2), (1, "雪", 2), (1, None, None), (2, "塔", None), (2, "湖", 700), (3, "山", 5)]
+    found += [(4, "b", None), (4, "a", None), (5, None, None), (5, None, None)]
+    expected = {("湖", 2), ("湖", 700), ("山", 5), ("a", None), (None, None)}
+    for rows in (found, found[::-1]):
+        _, heads = merge([row(*given) for given in rows], tmp_path)
+        assert {(head["query"], head["query_rank"]) for head in heads} == expected
+        assert len(heads) == 5
 
 
 def test_a_head_has_the_smallest_values_and_the_number_of_pages(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The report's pictures as numbers: bins, bars, thresholds, and the steps of the funnel."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from filters.rules import PlacedRule, place_rules
-from pipelines.charts import HEIGHT, WIDTH, comparisons, funnel_steps, histograms
-from pipelines.flow.figures import NUM_BINS, bin_edges, release_numbers
+from pipelines.flow.figures import release_numbers
+from pipelines.flow.histograms import NUM_BINS, bin_edges
+from pipelines.report.charts import HEIGHT, WIDTH, Overlaps, comparisons, funnel_steps, histograms, overlaps
 from shards.tables import write_table
 
 ROWS = pa.schema(
@@ -16,13 +18,20 @@ ROWS = pa.schema(
         ("status", pa.string()),
         ("dropped_at", pa.string()),
         ("drop_reason", pa.string()),
+        ("failed_rules", pa.list_(pa.string())),
         ("host", pa.string()),
+        ("query", pa.string()),
+        ("category", pa.string()),
+        ("text", pa.string()),
         ("text_kind", pa.string()),
         ("texts", pa.list_(pa.struct([("kind", pa.string()), ("text", pa.string()), ("drop_reason", pa.string())]))),
         ("min_side", pa.int32()),
         ("aspect", pa.float64()),
         ("bytes", pa.int64()),
         ("entropy", pa.float64()),
+        ("http_status", pa.int32()),
+        ("is_animated", pa.bool_()),
+        ("dup_group", pa.string()),
     ]
 )
 
@@ -30,7 +39,8 @@ ROWS = pa.schema(
 def row(reason: str | None, **values: Any) -> dict[str, Any]:
     texts = [{"kind": "alt", "text": "湖畔的古塔", "drop_reason": None}]
     status = {"status": "kept"} if reason is None else {"status": "dropped", "dropped_at": "fetch"}
-    return {"host": "a.cn", "text_kind": "alt", "texts": texts, "drop_reason": reason, **status, **values}
+    caption = {"text": "湖畔的古塔", "text_kind": "alt", "texts": texts}
+    return {"host": "a.cn", **caption, "drop_reason": reason, **status, **values}
 
 
 def numbers_of(rows: list[dict[str, Any]], rules: list[PlacedRule], folder: Path) -> dict[str, Any]:
@@ -38,7 +48,7 @@ def numbers_of(rows: list[dict[str, Any]], rules: list[PlacedRule], folder: Path
     paths = [folder / "kept.parquet", folder / "dropped.parquet"]
     for path, status in zip(paths, ("kept", "dropped"), strict=True):
         write_table(path, pa.Table.from_pylist([each for each in rows if each["status"] == status], ROWS))
-    return release_numbers(paths, rules, folder)
+    return release_numbers(paths[:1], paths[1:], rules, folder)
 
 
 RULES, _ = place_rules({"too_small": "min_side > 200", "bad_aspect": "aspect <= 3 and min_side > 100"})
@@ -65,13 +75,14 @@ def test_numbers_of_a_release_account_for_every_row(tmp_path: Path) -> None:
     ]
     spread = numbers["measures"]["min_side"]
     assert (spread["n"], spread["least"], spread["quartiles"][1], spread["greatest"]) == (3, 100, 300, 400)
-    assert spread["histogram"] == [[0, "cut", 1], [13, "kept", 1], [19, "kept", 1]]
+    assert spread["histogram"] == [[0, "cut", 1], [12, "kept", 1], [18, "kept", 1]]
     assert numbers["measures"]["entropy"] is None
 
 
 def test_a_release_without_rows_has_numbers_too(tmp_path: Path) -> None:
     numbers = numbers_of([], RULES, tmp_path)
     assert (numbers["samples"], numbers["drops"], numbers["hosts"]) == (0, [], [])
+    assert (numbers["captions"]["captions"], numbers["captions"]["tokens"]) == (0, None)
     assert histograms(RULES, numbers["measures"]) == []
     assert funnel_steps([], 0) == []
 
@@ -81,7 +92,9 @@ def test_a_release_without_rows_has_numbers_too(tmp_path: Path) -> None:
     [
         (1, 1, 1, True, "each", 1),
         (0, 3, 19, True, "each", 20),
-        (0, 3, 20, True, "linear", 20),
+        (0, 3, 20, True, "linear", 11),
+        (0, 30, 99, True, "linear", 20),
+        (0, 300, 400, True, "linear", 20),
         (0.0, 0.5, 1.0, False, "linear", 20),
         (2.5, 2.5, 2.5, False, "linear", 1),
         (0.0, 0.0, 9.0, False, "log", 20),
@@ -156,6 +169,54 @@ def test_measures_that_rules_name_come_first_in_order_of_judgement() -> None:
     charts = histograms(RULES, {"entropy": each, "aspect": each, "bytes": None, "min_side": each})
     assert [chart.name for chart in charts] == ["min_side", "aspect", "entropy"]
     assert [rule.name for rule in charts[0].rules] == ["too_small", "bad_aspect"]
+
+
+def test_bins_of_whole_numbers_hold_equally_many_of_them() -> None:
+    _, edges = bin_edges(3, 20, 52, is_whole=True)
+    assert {after - before for before, after in itertools.pairwise(edges)} == {3}
+    assert all(edge % 1 == 0.5 for edge in edges)
+
+
+def test_rules_that_fail_together_are_counted_in_pairs_and_a_web_failure_is_none() -> None:
+    pairs = [
+        {"a": "bad_aspect", "b": "bad_aspect", "samples": 10},
+        {"a": "bad_aspect", "b": "too_small", "samples": 1},
+        {"a": "plain", "b": "plain", "samples": 7},
+        {"a": "too_small", "b": "too_small", "samples": 2},
+    ]
+    found = overlaps(RULES, pairs)
+    assert found == Overlaps(("too_small", "bad_aspect"), (((2, 5), (1, 3)), ((1, 1), (10, 5))), 0)
+    assert overlaps(RULES, pairs, most=1).num_left_out == 1
+    assert overlaps(RULES, pairs[:1]) == Overlaps((), (), 0)
+
+
+def test_overlaps_groups_words_and_statuses_are_asked_of_the_rows(tmp_path: Path) -> None:
+    both = ["bad_aspect", "too_small"]
+    rows = [
+        row(None, dup_group="a", is_animated=False, query="古塔"),
+        row("near", dup_group="a", failed_rules=["near"], is_animated=True),
+        row("near", dup_group="a", failed_rules=["near"]),
+        row(None, dup_group="b"),
+        row("too_small", failed_rules=both[::-1]),
+        row("too_small", failed_rules=both),
+        row("http_status", http_status=404, text=None, text_kind=None),
+    ]
+    numbers = numbers_of(rows, RULES, tmp_path)
+    assert numbers["overlaps"] == [
+        {"a": "bad_aspect", "b": "bad_aspect", "samples": 2},
+        {"a": "bad_aspect", "b": "too_small", "samples": 2},
+        {"a": "near", "b": "near", "samples": 2},
+        {"a": "too_small", "b": "too_small", "samples": 2},
+    ]
+    assert numbers["group_sizes"] == [{"from_size": 3, "groups": 1, "samples": 3, "kept": 1}]
+    assert numbers["status_codes"] == [{"code": 404, "samples": 1}]
+    assert numbers["kinds_an_image"] == [{"kinds": 1, "samples": 2}]
+    assert numbers["words"]["is_animated"] == [
+        {"value": "false", "samples": 1, "kept": 1},
+        {"value": "true", "samples": 1, "kept": 0},
+    ]
+    assert numbers["queries"][1] == {"query": "古塔", "samples": 1, "kept": 1}
+    assert (numbers["num_queries"], numbers["num_categories"]) == (1, 0)
 
 
 def test_the_funnel_narrows_stage_by_stage() -> None:

@@ -88,7 +88,7 @@ def test_a_table_is_for_people(finished: FinishedRun, capfd: pytest.CaptureFixtu
         ("SELECT 1", "csv", "none/a.csv", "--output .*No such file"),
         ("SELECT 1", "parquet", "none/a.parquet", "--output .*No such file"),
         ("SELECT * FROM manifst", "table", None, "views of this run: candidates, funnel, images, manifest"),
-        ("SELECT * FROM pages", "table", None, "not there yet: pages, scores"),
+        ("SELECT * FROM pages", "table", None, "not there yet: pages, queries, scores"),
         ("SELEC 1", "table", None, "the query failed: Parser Error"),
         ("", "csv", None, None),
         ("SELECT url::INTEGER FROM manifest", "csv", None, "the query failed: Conversion Error"),

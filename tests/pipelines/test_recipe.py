@@ -28,7 +28,7 @@ def problems(**sections: Any) -> list[str]:
         ({"network": ["a"]}, "network: expected a mapping of names to values (got a list)"),
         ({"measures": "sharpness"}, 'measures: expected a list (got "sharpness")'),
         ({"measures": [3]}, "measures.0: expected a text (got 3)"),
-        ({"tombstones": ["run"]}, "tombstones: is not there yet in this version: leave it out"),
+        ({"tombstones": [7]}, "tombstones.0: expected a text (got 7)"),
         ({"fetch": {"total_timeout_s": float("nan")}}, "fetch.total_timeout_s: expected a finite number (got NaN)"),
         (
             {"fetch": {"total_timeout_s": float("inf")}},

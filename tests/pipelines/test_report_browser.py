@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.report.command import write_report
 from tests.conftest import FinishedDemo
 from tests.pipelines.test_report_page import HOSTILE, Elements, page_of
 
@@ -30,8 +31,9 @@ frame.onload = () => {{
   const page = frame.contentDocument, bar = page.querySelector("svg rect.kept");
   document.getElementById("facts").textContent = JSON.stringify({{
     scroll: page.documentElement.scrollWidth, shown: page.documentElement.clientWidth,
-    fill: getComputedStyle(bar).fill, wide: getComputedStyle(page.querySelector(".wide")).display,
+    fill: bar && getComputedStyle(bar).fill, wide: getComputedStyle(page.querySelector(".wide")).display,
     text: page.body.innerText.length,
+    pictures: [...page.images].filter(image => image.complete && image.naturalWidth).length,
   }});
 }};
 frame.srcdoc = {srcdoc};
@@ -84,6 +86,20 @@ def test_it_is_styled_and_never_scrolls_sideways(report: str, width: int, displa
 def test_its_policy_holds_and_stops_nothing_of_its_own(report: str, tmp_path: Path) -> None:
     _, console = browse(report, tmp_path)
     assert console == ""
+
+
+def test_the_page_of_a_run_shows_its_pictures_and_fits_a_phone(demo_run: FinishedDemo, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(demo_run.folder, run)
+    page = write_report(run).read_text(encoding="utf-8")
+    for width in (1280, 390):
+        facts = laid_out(page, width, tmp_path)
+        assert int(facts["scroll"]) <= int(facts["shown"]) <= width
+        assert int(facts["pictures"]) == page.count("<img ") > 50
+    assert browse(page, tmp_path)[1] == ""
+    health = (run / "health.html").read_text(encoding="utf-8")
+    assert int(laid_out(health, 390, tmp_path)["scroll"]) <= 390
+    assert browse(health, tmp_path)[1] == ""
 
 
 def test_its_policy_stops_a_planted_script_and_style(report: str, tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ import pytest
 import yaml
 
 from filters.rules import place_rules
+from pipelines.about.card import render_card
 from pipelines.recipe import Recipe, parse_recipe
-from pipelines.report import render_card, render_report
+from pipelines.report.page import render_report
+from pipelines.report.pictures import Picture
+from pipelines.report.samples import Border, Card, Sheet, Sheets
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -67,13 +70,52 @@ def numbers(foreign: str = "a.cn") -> dict[str, Any]:
         "text_kinds": [{"kind": foreign, "texts": 3, "standing": 2, "captions": 2}],
         "hosts": [{"host": foreign, "samples": 3, "kept": 2}, {"host": None, "samples": 1, "kept": 0}],
         "measures": {"min_side": spread, "entropy": None},
+        "overlaps": [
+            {"a": "boilerplate", "b": "boilerplate", "samples": 1},
+            {"a": "boilerplate", "b": "too_small", "samples": 1},
+            {"a": "too_small", "b": "too_small", "samples": 1},
+        ],
+        "status_codes": [{"code": 404, "samples": 1}],
+        "kinds_an_image": [{"kinds": 1, "samples": 2}],
+        "group_sizes": [{"from_size": 5, "groups": 1, "samples": 7, "kept": 1}],
+        "queries": [{"query": foreign, "samples": 3, "kept": 2}],
+        "num_queries": 1,
+        "categories": [{"category": foreign, "samples": 3, "kept": 2}],
+        "num_categories": 1,
+        "words": {"language": [{"value": foreign, "samples": 3, "kept": 2}]},
+        "captions": captions(foreign),
+        "splits": {},
+        "subsets": {},
     }
 
 
-def page_of(name: str = "my-photos") -> str:
+def captions(foreign: str) -> dict[str, Any]:
+    lengths = {"n": 2, "mean": 5.5, "std": 0.5, "median": 5, "least": 5, "greatest": 6, "quartiles": [5, 5, 6]}
+    spread = {**lengths, "scale": "each", "edges": [4.5, 5.5, 6.5], "histogram": [[0, "kept", 1], [1, "kept", 1]]}
+    return {
+        "captions": 2,
+        "different_characters": 9,
+        "different_tokens": 8,
+        "different_tokens_exact": True,
+        "characters": spread,
+        "tokens": spread,
+        "scripts": {"mostly_han": 1, "some_han": 1, "no_han": 0},
+        "categories": {foreign: {"characters": lengths, "tokens": lengths}},
+    }
+
+
+def sheets_of(foreign: str) -> Sheets:
+    """Cards with a caption from outside, with and without a picture; their uids are ours."""
+    picture = Picture(base64.b64encode(b"\xff\xd8").decode(), 144, 96)
+    cards = (Card("0" * 32, foreign, "min_side 201", picture), Card("1" * 32, foreign, "", None))
+    border = Border("too_small", "min_side > 200", cards, cards[1:])
+    return Sheets(cards, (Sheet("too_small", "min_side > 200", 1, cards),), (border,), "")
+
+
+def page_of(name: str = "my-photos", has_sheets: bool = False) -> str:
     recipe = recipe_called(name)
     rules, _ = place_rules(recipe.rules)
-    return render_report(recipe, rules, numbers(name))
+    return render_report(rules, numbers(name), sheets_of(name) if has_sheets else None)
 
 
 def card_of(name: str = "my-photos") -> str:
@@ -106,12 +148,29 @@ def visible(text: str) -> str:
 def test_what_comes_from_outside_shows_as_text(foreign: str) -> None:
     plain, hostile = Elements(page_of()), Elements(page_of(foreign))
     assert [tag for tag, _ in hostile.found] == [tag for tag, _ in plain.found]
-    assert hostile.text.count(visible(foreign)) == 4  # title, heading, kind and host
+    # title, heading, kind, word, host, query, and the category twice
+    assert hostile.text.count(visible(foreign)) == 8
+
+
+@pytest.mark.parametrize("foreign", [*HOSTILE, "javascript:alert(1)", "data:text/html,<script>"])
+def test_captions_beside_pictures_show_as_text(foreign: str) -> None:
+    plain, hostile = Elements(page_of(has_sheets=True)), Elements(page_of(foreign, has_sheets=True))
+    assert [tag for tag, _ in hostile.found] == [tag for tag, _ in plain.found]
+    assert hostile.text.count(visible(foreign)) == 8 + 7
+    sources = {attributes.get("src", "") for tag, attributes in hostile.found if tag == "img"}
+    assert sources == {"data:image/jpeg;base64,/9g="}
+    assert {tag for tag, _ in hostile.found}.isdisjoint({"script", "a", "iframe", "object", "form", "base", "link"})
+
+
+def test_a_page_with_pictures_may_show_those_within_it_and_nothing_else() -> None:
+    assert "default-src 'none'; img-src data:; style-src 'sha256-" in page_of(has_sheets=True)
+    assert "<img" not in page_of()
+    assert "curate report RUN" in page_of()
 
 
 @pytest.mark.parametrize("foreign", HOSTILE)
 def test_nothing_in_the_page_turns_direction_or_steers_a_terminal(foreign: str) -> None:
-    for text in (page_of(foreign), card_of(foreign)):
+    for text in (page_of(foreign), page_of(foreign, has_sheets=True), card_of(foreign)):
         assert [letter for letter in text if not letter.isprintable() and letter != "\n"] == []
 
 
@@ -156,6 +215,10 @@ def test_every_rule_is_listed_with_what_it_cost_and_its_threshold_is_drawn() -> 
     assert "too_smallfetchmin_side > 2001" in text
     assert "'</code><script>```|')70" in text
     assert page_of().count("<line ") == 1
+    assert "5 – 917" in text  # images in a group, and the groups
+    assert "404 × 1" in text
+    assert "1 boilerplate11 2 too_small11" in text
+    assert "all 全部25.5 ± 0.5" in text
     assert "The 2 largest of 30." in text
 
 
@@ -163,5 +226,9 @@ def test_a_release_of_nothing_has_a_page_and_a_card() -> None:
     recipe = recipe_called("empty")
     nothing = {**numbers(), "candidates": 0, "merged": 0, "samples": 0, "kept": 0, "dropped": 0, "shards": 0}
     nothing |= {"drops": [], "text_drops": [], "text_kinds": [], "hosts": [], "measures": {}, "num_hosts": 0}
-    assert "Nothing fell." in render_report(recipe, [], nothing)
-    assert "webdataset" not in render_card(recipe, [], nothing)
+    nothing |= {"overlaps": [], "status_codes": [], "kinds_an_image": [], "group_sizes": [], "words": {}}
+    nothing |= {"queries": [], "num_queries": 0, "categories": [], "num_categories": 0}
+    nothing["captions"] |= {"captions": 0, "characters": None, "tokens": None, "categories": {}}
+    nothing["captions"] |= {"scripts": {"mostly_han": 0, "some_han": 0, "no_han": 0}}
+    assert "Nothing fell." in render_report([], nothing)
+    assert "import webdataset" not in render_card(recipe, [], nothing)

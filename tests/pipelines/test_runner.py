@@ -218,9 +218,9 @@ class SharingPool(InlinePool):
     started: list[Task] = field(default_factory=list)
     _shares: dict[object, float] = field(default_factory=dict)
 
-    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0) -> object:
+    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0, gpus: float = 0.0) -> object:
         self.slots, slots = 10**6, self.slots  # the plain pool counts calls
-        handle = super().start(function, *arguments, cpus=cpus)
+        handle = super().start(function, *arguments, cpus=cpus, gpus=gpus)
         self.slots = slots
         self._shares[handle] = cpus
         self.most_cpus = max(self.most_cpus, sum(self._shares.values()))

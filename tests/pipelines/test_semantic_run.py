@@ -106,7 +106,7 @@ def without(recipe: dict[str, Any], rule: str) -> dict[str, Any]:
 def test_a_recipe_without_the_rule_scores_nothing_anew(tmp_path: Path, scored_run: FinishedRun) -> None:
     run, pool = scored_run.copy(tmp_path), InlinePool()
     assert run_inline(without(scored_run.recipe, "alike"), run, pool).stats["kept"] == 8
-    assert not {"score", "select-judge", "select-cluster"} & set(pool.steps())
+    assert not {"score", "select-shuffle", "select-rows", "select-cluster"} & set(pool.steps())
     assert "sem_dup_cos" not in next(iter(manifest(run).values()))
 
 

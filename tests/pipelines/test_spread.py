@@ -5,20 +5,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.flow.spread import spread_apart
+from pipelines.flow.spread import Spread, spread_apart
 
 Kept = list[str]
 """The group of each kept sample in order of uid; the sample of rank n is called by its number."""
 
 
-def placed(groups: Kept, gap: int, batch_rows: int = 3) -> list[int]:
-    """The rank at each place of the release."""
+def spread(groups: Kept, gap: int, batch_rows: int = 3) -> Spread:
     leaders = {group: groups.index(group) for group in groups}
     table = pa.table(
         {"uid": [str(rank) for rank in range(len(groups))], "dup_group": [str(leaders[group]) for group in groups]},
         pa.schema([("uid", pa.string()), ("dup_group", pa.string())]),
     )
-    moved = spread_apart(lambda: table.to_batches(max_chunksize=batch_rows), gap)
+    return spread_apart(lambda: table.to_batches(max_chunksize=batch_rows), gap)
+
+
+def placed(groups: Kept, gap: int, batch_rows: int = 3) -> list[int]:
+    """The rank at each place of the release."""
+    moved = spread(groups, gap, batch_rows).moved
     order = {rank: rank for rank in range(len(groups))} | dict(
         zip(moved["rank"].to_pylist(), moved["place"].to_pylist(), strict=True)
     )
@@ -77,4 +81,18 @@ def test_only_the_members_of_a_group_and_their_partners_move() -> None:
 
 def test_samples_without_a_group_are_left_alone() -> None:
     table = pa.table({"uid": ["a", "b"], "dup_group": pa.nulls(2, pa.string())})
-    assert spread_apart(table.to_batches).num_rows == 0
+    assert spread_apart(table.to_batches).moved.num_rows == 0
+
+
+@given(GROUPS, st.integers(1, 8), st.integers(1, 50))
+@settings(max_examples=200, deadline=None)
+def test_exactly_those_that_lie_close_all_the_same_are_listed(groups: Kept, gap: int, batch_rows: int) -> None:
+    ranks = placed(groups, gap, batch_rows)
+    expected = []
+    for place, rank in enumerate(ranks):
+        later = [n for n in range(place + 1, len(ranks)) if groups[ranks[n]] == groups[rank]]
+        if later and later[0] - place < gap:
+            expected.append((str(groups.index(groups[rank])), str(rank), str(ranks[later[0]]), later[0] - place))
+    close = spread(groups, gap, batch_rows).close
+    assert close.column_names == ["dup_group", "uid", "next_uid", "distance"]
+    assert [tuple(row.values()) for row in close.to_pylist()] == expected

@@ -1,11 +1,13 @@
 """Relative measures: shares and ranks over what stands, whatever the parts it lies in."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.flow.tally import best_of_groups, percentiles, repeats_in_pairs, with_relative
+from dedup.survivors import group_rows, pair_rows, rank_rows
+from pipelines.flow.tally import percentiles, with_later, with_shares
 
 SCORES = st.lists(st.none() | st.integers(-10, 10).map(lambda n: n / 10), max_size=30)
 
@@ -50,21 +52,29 @@ def test_a_share_is_what_its_definition_says(scores: list[float | None]) -> None
 
 def test_a_tally_fills_only_what_stands_and_has_a_score() -> None:
     table = scored([0.1, 0.2, None, 0.2], [None, None, None, "too_small"])
-    filled = with_relative(table, "clip_pct", percentiles([scored([0.1, 0.2])]))
+    filled = with_shares(table, percentiles([scored([0.1, 0.2])]))
     assert filled["clip_pct"].to_pylist() == [0.0, 0.5, None, None]
 
 
-def test_the_best_score_of_a_group_ranks_first_across_parts() -> None:
-    def part(uids: list[str], groups: list[str], scores: list[float | None]) -> pa.Table:
-        return scored(scores).append_column("uid", pa.array(uids)).append_column("dup_group", pa.array(groups))
+def later_than_first(rows: pa.Table, name: str) -> pa.Table:
+    """Who comes second or later of members that lie in several parts, as the flow tells it."""
+    standing = rows.filter(rows["is_standing"])
+    ranked = standing.append_column(name, rank_rows(standing))
+    return ranked.filter(pc.greater(ranked[name], 1))
 
-    tally = best_of_groups([part(["a", "b"], ["g", "g"], [0.1, None]), part(["c", "d"], ["g", "h"], [0.3, 0.2])])
-    assert dict(zip(tally["uid"].to_pylist(), tally["dup_rank"].to_pylist(), strict=True)) == {
-        "c": 1,
-        "a": 2,
-        "b": 3,
-        "d": 1,
-    }
+
+def test_the_best_score_of_a_group_ranks_first_across_parts() -> None:
+    def part(uids: list[str], groups: list[str | None], scores: list[float | None], fell: list[str | None]) -> pa.Table:
+        table = scored(scores, fell).append_column("uid", pa.array(uids))
+        return table.append_column("dup_group", pa.array(groups, pa.string()))
+
+    parts = [
+        part(["a", "b", "x"], ["g", "g", "g"], [0.1, None, 0.9], [None, None, "early"]),
+        part(["c", "d", "e"], ["g", "h", None], [0.3, 0.2, 0.1], [None, None, None]),
+    ]
+    later = later_than_first(pa.concat_tables([group_rows(part, "best_score") for part in parts]), "dup_rank")
+    filled = [with_later(part, "dup_rank", later, "best_score")["dup_rank"].to_pylist() for part in parts]
+    assert filled == [[2, 3, None], [1, 1, None]]
 
 
 PAIRS = pa.list_(pa.struct([("text", pa.string()), ("clip_score", pa.float64()), ("drop_reason", pa.string())]))
@@ -85,17 +95,18 @@ def test_a_text_ranks_by_its_own_score_across_parts() -> None:
         with_texts("c", None, [("一", 0.0, None)]),
         with_texts("d", "g", [("一", None, None)]),
     ]
-    tally = repeats_in_pairs(iter(parts))
-    assert sorted(tally.to_pylist(), key=lambda row: row["uid"]) == [
+    later = later_than_first(pa.concat_tables([pair_rows(part, "best_score") for part in parts]), "pair_rank")
+    told = later.select(["uid", "text", "pair_rank"])
+    assert sorted(told.to_pylist(), key=lambda row: row["uid"]) == [
         {"uid": "a", "text": "一", "pair_rank": 2},
         {"uid": "d", "text": "一", "pair_rank": 3},
     ]
-    filled = [with_relative(part, "pair_rank", tally)["texts"].to_pylist()[0] for part in parts]
+    filled = [with_later(part, "pair_rank", later, "best_score")["texts"].to_pylist()[0] for part in parts]
     assert [[text["pair_rank"] for text in texts] for texts in filled] == [[2, 1], [1, None], [1], [3]]
 
 
-def test_a_tally_of_pairs_without_repeats_is_empty_and_all_rank_first() -> None:
+def test_without_repeats_all_pairs_rank_first() -> None:
     part = with_texts("a", "g", [("一", 0.1, None)])
-    tally = repeats_in_pairs([part])
-    assert tally.num_rows == 0
-    assert with_relative(part, "pair_rank", tally)["texts"].to_pylist()[0][0]["pair_rank"] == 1
+    later = later_than_first(pair_rows(part, "best_score"), "pair_rank")
+    assert later.num_rows == 0
+    assert with_later(part, "pair_rank", later, "best_score")["texts"].to_pylist()[0][0]["pair_rank"] == 1

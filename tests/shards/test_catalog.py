@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from shards.catalog import PLAN_FILE, RELEASE_VIEWS, committed_files, open_catalog, planned_parts
+from shards.catalog import PLAN_FILE, committed_files, open_catalog, planned_parts
 from shards.errors import UsageError
 from shards.parts import Attempt, Record, StepFolder, fingerprint
 from shards.tables import write_table
@@ -55,17 +55,6 @@ def test_the_funnel_counts_every_sample_once(run: Path) -> None:
     with open_catalog(run) as catalog:
         found = catalog.sql("SELECT * FROM funnel ORDER BY stage").fetchall()
     assert found == [("fetch", "timeout", 1), ("release", "kept", 1)]
-
-
-def test_the_released_views_give_the_same_funnel(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    released = run / "release" / "manifest"
-    released.mkdir()
-    (path,) = committed_files(run, "release", "manifest")
-    path.rename(released / "kept-000000.parquet")
-    monkeypatch.chdir(run / "release")
-    with duckdb.connect() as plain:
-        plain.execute(RELEASE_VIEWS)
-        assert plain.sql("SELECT sum(samples) FROM funnel").fetchall() == [(2,)]
 
 
 @pytest.mark.parametrize(

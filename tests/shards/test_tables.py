@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shards.tables import TableWriter, fit, iter_batches, read_row_groups, read_rows, read_slice, write_table
+from shards.tables import (
+    TableWriter,
+    fit,
+    iter_batches,
+    iter_tables,
+    read_row_groups,
+    read_rows,
+    read_slice,
+    write_table,
+)
 
 SCHEMA = pa.schema([("uid", pa.string()), ("n", pa.int32())])
 
@@ -94,3 +103,20 @@ def test_many_rows_are_cut_into_row_groups(tmp_path: Path) -> None:
         assert writer.num_rows == 10
     metadata = pq.read_metadata(tmp_path / "a")
     assert [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)] == [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pieces"),
+    [([], [0]), ([0], [0]), ([2, 3], [5]), ([3, 3, 3], [3, 3, 3]), ([9, 1, 4], [9, 5]), ([5, 0, 1], [5, 1])],
+)
+def test_tables_are_of_whole_row_groups_as_many_as_fit(tmp_path: Path, sizes: list[int], pieces: list[int]) -> None:
+    path = grouped(tmp_path / "a.parquet", sizes)
+    tables = list(iter_tables(path, ["n"], rows_at_once=5))
+    assert [table.num_rows for table in tables] == pieces
+    assert pa.concat_tables(tables)["n"].to_pylist() == list(range(sum(sizes)))
+    assert all(table.column_names == ["n"] for table in tables)
+
+
+def test_a_slice_may_have_some_columns_alone(tmp_path: Path) -> None:
+    path = grouped(tmp_path / "a.parquet", [2, 3])
+    assert read_slice(path, [0, 1, 3], ["n"]).to_pydict() == {"n": [0, 1, 3]}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.errors import BrokenRunError
-from shards.tars import TarReader, TarWriter, members
+from shards.tars import TarReader, TarWriter, member_header, members
 
 UID = "0123456789abcdef" * 2
 NAMES = st.builds(
@@ -99,3 +99,15 @@ def test_a_tar_whose_making_failed_has_no_end_of_archive(tmp_path: Path) -> None
     with pytest.raises(ValueError, match="is not named"), TarWriter(tmp_path / "a.tar") as tar:
         write_two(tar)
     assert (tmp_path / "a.tar").stat().st_size == 1024
+
+
+@given(NAMES, st.integers(0, 8**11 - 1))
+def test_a_header_is_the_one_that_the_standard_library_writes(name: str, num_bytes: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = num_bytes, 0o644
+    assert member_header(name, num_bytes) == info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def test_a_member_too_large_for_a_header_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        member_header(f"{UID}.jpg", 8**11)

@@ -1,7 +1,8 @@
-"""Shapes of the report's pictures: bars, cuts and funnel steps as numbers that a template only has to write down."""
+"""Shapes of the report's pictures: bars, cuts, funnel steps and shades as numbers that a template writes down."""
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -59,11 +60,25 @@ class FunnelStep:
     share_out: float
 
 
+@dataclass(frozen=True)
+class Overlaps:
+    """Which rules fail together: `cells[a][b]` is (samples, shade), the shade 0 to 5 by the share of a's samples."""
+
+    rules: tuple[str, ...]
+    cells: tuple[tuple[tuple[int, int], ...], ...]
+    num_left_out: int
+
+
 def histograms(rules: Sequence[PlacedRule], measures: Mapping[str, Any]) -> list[Histogram]:
     """A picture for each measure that any sample has: first those that rules name, in order of judgement."""
     named = list(dict.fromkeys(column for rule in rules for column in rule.columns if measures.get(column)))
     others = [name for name in measures if name not in named and measures[name]]
     return [_histogram(name, measures[name], [r for r in rules if name in r.columns]) for name in (*named, *others)]
+
+
+def lengths_chart(name: str, spread: Mapping[str, Any]) -> Histogram:
+    """A picture of lengths that no rule names."""
+    return _histogram(name, spread, ())
 
 
 def funnel_steps(funnel: Sequence[Mapping[str, Any]], samples: int) -> list[FunnelStep]:
@@ -74,6 +89,23 @@ def funnel_steps(funnel: Sequence[Mapping[str, Any]], samples: int) -> list[Funn
         came, left = left, left - dropped
         steps.append(FunnelStep(stage, came, dropped, left, _rounded(100 * came / whole), _rounded(100 * left / whole)))
     return steps
+
+
+def overlaps(rules: Sequence[PlacedRule], pairs: Sequence[Mapping[str, Any]], most: int = 16) -> Overlaps:
+    """The rules that fail together with any other, in order of judgement; of many, those that do so most."""
+    together = {(pair["a"], pair["b"]): pair["samples"] for pair in pairs}
+    together |= {(b, a): number for (a, b), number in together.items()}
+    met: Counter[str] = Counter()
+    for (a, b), number in together.items():
+        if a != b:
+            met[a] += number
+    order = {rule.name: place for place, rule in enumerate(rules)}
+    chosen = sorted(met, key=lambda name: (-met[name], order.get(name, -1), name))[:most]
+    names = sorted(chosen, key=lambda name: (order.get(name, -1), name))
+    cells = tuple(
+        tuple((together.get((a, b), 0), _shade(together.get((a, b), 0), together[a, a])) for b in names) for a in names
+    )
+    return Overlaps(tuple(names), cells, len(met) - len(names))
 
 
 def _histogram(name: str, spread: Mapping[str, Any], rules: Sequence[PlacedRule]) -> Histogram:
@@ -138,3 +170,7 @@ def _place(value: float, spread: Mapping[str, Any]) -> float | None:
 
 def _rounded(value: float) -> float:
     return round(value, 2)
+
+
+def _shade(number: int, whole: int) -> int:
+    return -(-5 * number // max(whole, 1))

@@ -1,0 +1,114 @@
+"""Tokens of captions as BERT's basic tokenizer cuts them: how many a text holds, and how many different ones there are.
+
+A Han character or a sign is a token of its own; so is a run of anything else between spaces (Devlin et al. 2018,
+`BasicTokenizer`, without its lower case and its WordPiece). Wukong's and Zero's tables count much the same.
+"""
+
+import hashlib
+import heapq
+
+import numpy as np
+
+from filters.characters import HAN, SPACE, SPECIAL, Bools, Codes, Counts, TextColumn
+
+MOST_HASHES = 65_536
+_HASH_BITS = 64
+_NUM_CODES = 0x110000
+
+
+def tokens_of(column: TextColumn) -> Counts:
+    """Per text, how many tokens it holds."""
+    return np.asarray(_running(column, _single(column) | _run_starts(column)))
+
+
+def characters_of(column: TextColumn) -> Counts:
+    """Per text, how many characters it holds but spaces."""
+    return column.lengths - column.count(SPACE)
+
+
+class DifferentTokens:
+    """How many different tokens texts hold, in memory that does not grow with them, whatever their order.
+
+    Exact for single characters, and for up to `most_hashes` runs; beyond, runs are estimated from their smallest
+    hashes (k minimum values, Bar-Yossef et al. 2002: a standard error of 0.4 % for 65,536).
+    """
+
+    def __init__(self, most_hashes: int = MOST_HASHES) -> None:
+        self._most = most_hashes
+        self._seen = np.zeros(_NUM_CODES, np.bool_)
+        self._single = np.zeros(_NUM_CODES, np.bool_)
+        self._hashes = set[int]()
+        self._is_full = False
+
+    def add(self, column: TextColumn) -> None:
+        """Count these texts in."""
+        self._seen[column.codes[column.kinds & SPACE == 0]] = True
+        self._single[column.codes[_single(column)]] = True
+        for run in _runs(column):
+            self._add_hash(int.from_bytes(hashlib.blake2b(run.encode(), digest_size=_HASH_BITS // 8).digest()))
+
+    @property
+    def characters(self) -> int:
+        """Different characters but spaces."""
+        return int(self._seen.sum())
+
+    @property
+    def tokens(self) -> int:
+        """Different tokens, estimated where `is_exact` is false."""
+        return int(self._single.sum()) + self._num_runs()
+
+    @property
+    def is_exact(self) -> bool:
+        return not self._is_full
+
+    def _add_hash(self, value: int) -> None:
+        self._hashes.add(value)
+        if len(self._hashes) >= 2 * self._most:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        if len(self._hashes) > self._most:
+            self._hashes = set(heapq.nsmallest(self._most, self._hashes))
+            self._is_full = True
+
+    def _num_runs(self) -> int:
+        self._shrink()
+        if not self._is_full:
+            return len(self._hashes)
+        return ((self._most - 1) << _HASH_BITS) // max(self._hashes)
+
+
+def _single(column: TextColumn) -> Bools:
+    return np.asarray((column.kinds & (HAN | SPECIAL) != 0) & (column.kinds & SPACE == 0))
+
+
+def _in_run(column: TextColumn) -> Bools:
+    return np.asarray(column.kinds & (HAN | SPECIAL | SPACE) == 0)
+
+
+def _run_starts(column: TextColumn) -> Bools:
+    inside = _in_run(column)
+    before = np.concatenate([[False], inside[:-1]]) if len(inside) else inside
+    before[_first_places(column)] = False
+    return np.asarray(inside & ~before)
+
+
+def _first_places(column: TextColumn) -> Counts:
+    """Where each text that is not empty starts."""
+    return column.starts[:-1][column.lengths > 0]
+
+
+def _running(column: TextColumn, chosen: Bools) -> Counts:
+    ends = np.concatenate([[0], np.cumsum(chosen, dtype=np.int64)])[column.starts]
+    return np.diff(ends)
+
+
+def _runs(column: TextColumn) -> set[str]:
+    """The different runs of the texts."""
+    inside = _in_run(column)
+    if not inside.any():
+        return set()
+    apart: Codes = np.where(inside, column.codes, np.uint32(0x20)).astype(np.uint32)
+    apart = np.insert(apart, _first_places(column), np.uint32(0x20))
+    # str.split() alone would also cut at what is no space of ours.
+    return set(apart.astype("<u4").tobytes().decode("utf-32-le").split(" ")) - {""}

@@ -1,0 +1,89 @@
+"""Search: the queries of a list put to an endpoint, part by part, every answer kept as it came."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import astuple
+
+import pyarrow as pa
+
+from crawler.search import QueryEnd, SearchSettings, search_part
+from crawler.search_queries import Query, read_queries
+from crawler.search_source import SearchSource
+from pipelines.tasks import Batch, Flow, Job, Outcome, Task
+from shards.parts import fingerprint
+from shards.tables import write_table
+
+_VERSION = 1
+_LANE = 0
+"""One endpoint, one host, one lane: no two parts ever ask it at the same time."""
+_CPUS = 0.1
+"""Of a CPU: a part mostly waits for its turn."""
+_OPERATIONAL = {"delay_s", "concurrency", "obey_robots", "key", "max_answer_bytes"}
+
+QUERIES = pa.schema(
+    [
+        ("line", pa.int64()),  # in the list, from 1
+        ("query", pa.string()),
+        ("num_pages", pa.int32()),  # answers
+        ("num_results", pa.int32()),  # at most per_query
+        ("drop_reason", pa.string()),  # what the last answer came to; null where it was read
+        ("detail", pa.string()),
+    ]
+)
+"""One row per query of a search part."""
+
+
+def steps(flow: Flow) -> Iterator[Batch]:
+    """One part per run of queries."""
+    source = flow.recipe.source
+    if not isinstance(source, SearchSource):
+        return
+    settings = [
+        _VERSION,
+        source.model_dump(include={"per_query"}),
+        source.described.model_dump(exclude=_OPERATIONAL),
+    ]
+    tasks = []
+    for index, queries in enumerate(query_slices(source)):
+        asked = [astuple(query) for query in queries]
+        mark = fingerprint("search", settings, asked)
+        tasks.append(Task("search", index, mark, {"queries": asked}, len(asked), _LANE, cpus=_CPUS))
+    yield Batch("search", tuple(tasks))
+
+
+def query_slices(source: SearchSource) -> list[list[Query]]:
+    """The list of queries cut into parts. Raises `BadInputError` for a list that cannot be read."""
+    queries = read_queries(source.queries)
+    return [queries[start : start + source.part_queries] for start in range(0, len(queries), source.part_queries)]
+
+
+def search(job: Job) -> Outcome:
+    """Ask for one part's queries. The answers of a killed attempt lie under a name of their own and are taken up."""
+    recipe, source = job.recipe, job.recipe.source
+    if not isinstance(source, SearchSource):
+        raise ValueError("only a search source has search parts")
+    spool = job.attempt.folder / f".part-{job.task.index:06d}-{job.task.fingerprint[:8]}.jsonl"
+    ends, num_kept, num_requests = search_part(
+        [Query(*pair) for pair in job.task.inputs["queries"]],
+        SearchSettings(source, recipe.crawler, recipe.fetch, recipe.network),
+        spool,
+        job.attempt.path("answers", "jsonl.gz"),
+    )
+    write_table(job.attempt.path("rows", "parquet"), _table(ends))
+    counts = Counter(end.drop_reason or "standing" for end in ends)
+    return Outcome(len(ends), dict(sorted(counts.items())), {"requests": num_requests, "reused": num_kept})
+
+
+def _table(ends: list[QueryEnd]) -> pa.Table:
+    rows = [
+        {
+            "line": end.query.line,
+            "query": end.query.text,
+            "num_pages": end.num_pages,
+            "num_results": end.num_results,
+            "drop_reason": end.drop_reason,
+            "detail": end.detail,
+        }
+        for end in ends
+    ]
+    return pa.Table.from_pylist(rows, schema=QUERIES)
