@@ -94,10 +94,12 @@ def _ended_by_signals() -> Iterator[None]:
     def end(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, end)
+    ends = (signal.SIGTERM, signal.SIGINT)  # the second is ignored by what a shell started in the background
+    before = [signal.signal(number, end) for number in ends]
     try:
         yield
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(ends, before, strict=True):
+            signal.signal(number, handler)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.flow.indexes import IN_SHARDS
 from pipelines.verify.faults import Faults
 from pipelines.verify.listing import SUMS, Release
 from pipelines.verify.manifest_files import UnreadableError, num_rows_of
@@ -98,13 +99,16 @@ def check_release_record(release: Release, record: Record, stats: Mapping[str, A
         if file.name != SUMS and release.listed.get(file.name) != file.sha256:
             found = release.listed.get(file.name, "none at all")
             faults.add(name, f"gives {file.name} the sha256 {file.sha256}, {SUMS} {found}", _REDO)
+        path = release.folder / file.name
+        if path.is_file() and path.stat().st_size != file.bytes:
+            faults.add(name, f"gives {file.name} {file.bytes:,} bytes, it has {path.stat().st_size:,}", _REDO)
         if file.role != _role_of(file.name):
             faults.add(name, f"calls {file.name} {file.role!r}, expected {_role_of(file.name)!r}", _REDO)
         if file.role == "manifest" and file.name in release.sound:
             _check_rows(release.folder, file.name, record, faults)
-    wrong = _wrong_counts(record, stats)
-    if wrong is not None:
-        faults.add(name, wrong, _REDO)
+    for wrong in (_wrong_counts(record, stats), _wrong_shards(record)):
+        if wrong is not None:
+            faults.add(name, wrong, _REDO)
 
 
 def _wrong_counts(record: Record, stats: Mapping[str, Any]) -> str | None:
@@ -117,6 +121,21 @@ def _wrong_counts(record: Record, stats: Mapping[str, Any]) -> str | None:
     if (record.rows, record.counts) == (rows, counts) or (SUMS in names and not stats):
         return None
     return f"counts {record.counts} of {record.rows:,} rows, expected {counts} of {rows:,}"
+
+
+def _wrong_shards(record: Record) -> str | None:
+    """What a record says of its shards, if it is not what they are; earlier versions said nothing of them."""
+    if not record.meta:
+        return None
+    told = record.meta.get(IN_SHARDS)
+    shards = {file.name.removeprefix("shards/") for file in record.files if file.name.endswith(".tar")}
+    if set(record.meta) != {IN_SHARDS} or not isinstance(told, dict):
+        return f"says {sorted(record.meta)}, expected {IN_SHARDS}"
+    if not all(isinstance(count, int) for count in told.values()) or sum(told.values()) != record.rows:
+        return f"counts {told} in shards, expected {record.rows:,} in all"
+    if shards and set(told) != shards:
+        return f"counts samples of {', '.join(sorted(told))}, and names the shards {', '.join(sorted(shards))}"
+    return None
 
 
 def check_sums(release: Release, records: Iterable[Record]) -> None:

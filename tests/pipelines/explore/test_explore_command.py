@@ -30,7 +30,10 @@ def test_it_prints_its_address_answers_there_and_ends_cleanly(tmp_path: Path, en
         answer = connection.getresponse()
         assert (answer.status, len(answer.read()) > 1000) == (200, True)
         process.send_signal(end)  # while the connection stays open, as a browser's does
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
         connection.close()
     assert (process.returncode, errors) == (0, "")
 
