@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from crawler.search_source import SearchSource
-from crawler.shards_source import ShardsSource
+from crawler.lists.shards_source import ShardsSource
+from crawler.search.source import SearchSource
 from shards.layouts import LAYOUTS, Layout
 from shards.settings import Section
 

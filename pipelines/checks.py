@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from crawler.shards_source import ShardsSource
+from crawler.lists.shards_source import ShardsSource
 from crawler.sources import TableSource
 from filters.clip_weights import check_files
 from filters.measures import MEASURES, needed_measures

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from crawler.search_key import SearchKey
-from crawler.search_source import SearchSource
+from crawler.search.key import SearchKey
+from crawler.search.source import SearchSource
 from crawler.sources import CrawlSource, Source
 from pipelines.checks import checked_plan
 from pipelines.flow.collect import source_slices

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crawler.lanes import plan_lanes
-from crawler.search import SearchSettings
-from crawler.search_source import SearchSource
+from crawler.lists.shards_source import ShardsSource
+from crawler.lists.tables import read_table_slice
+from crawler.search.asking import SearchSettings
+from crawler.search.source import SearchSource
 from crawler.settings import CrawlerSettings
-from crawler.shards_source import ShardsSource
 from crawler.sources import CrawlSource, TableSource
-from crawler.tables import read_table_slice
 from crawler.urls import canonical_urls
 from filters.clip_settings import ScoreSettings
 from filters.clip_weights import LOCAL_DIR, local_folder, score_identity

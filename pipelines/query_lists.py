@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crawler.query_words import (
+from crawler.search.query_words import (
     DEFAULT_TAGS,
     WordChoice,
     choose_words,

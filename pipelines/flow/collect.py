@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crawler.input_files import open_stream
-from crawler.search_rows import read_search
-from crawler.search_source import SearchSource
+from crawler.lists.shard_samples import SCHEME, read_shard, shard_slices
+from crawler.lists.shards_source import ShardsSource
+from crawler.lists.tables import plan_table, read_table_slice
+from crawler.search.rows import read_search
+from crawler.search.source import SearchSource
 from crawler.settings import product_token
-from crawler.shard_samples import SCHEME, read_shard, shard_slices
-from crawler.shards_source import ShardsSource
 from crawler.sources import CrawlSource, TableSource, WarcSource
-from crawler.tables import plan_table, read_table_slice
 from crawler.urls import canonical_urls, uids
 from crawler.warc import WarcSlice, read_warc, warc_slices
 from filters.measures import MEASURES, code_version, measures_of

@@ -17,8 +17,8 @@ from crawler.download import download_images
 from crawler.fetch_report import FetchReport
 from crawler.input_files import find_files
 from crawler.lanes import LanePlan
-from crawler.shard_images import take_images
-from crawler.shards_source import ShardsSource
+from crawler.lists.shard_images import take_images
+from crawler.lists.shards_source import ShardsSource
 from filters.image import fetched_measures
 from filters.measures import measures_of
 from filters.rules import PlacedRule, RuleEngine

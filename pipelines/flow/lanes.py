@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crawler.lanes import LARGE_PARTS, MAX_GIANTS, MAX_LARGE, LanePlan, num_lanes, plan_lanes
+from crawler.lists.shards_source import ShardsSource
 from crawler.settings import CrawlerSettings
-from crawler.shards_source import ShardsSource
 from pipelines.flow.fetch import fetch_settings
 from pipelines.flow.holders import holders, owners
 from pipelines.flow.rows import standing

@@ -6,9 +6,9 @@ from dataclasses import astuple
 
 import pyarrow as pa
 
-from crawler.search import QueryEnd, SearchSettings, search_part
-from crawler.search_queries import Query, read_queries
-from crawler.search_source import SearchSource
+from crawler.search.asking import QueryEnd, SearchSettings, search_part
+from crawler.search.queries import Query, read_queries
+from crawler.search.source import SearchSource
 from pipelines.tasks import Batch, Flow, Job, Outcome, Task
 from shards.parts import fingerprint
 from shards.tables import write_table

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from crawler.search_purge import purge_answers
-from crawler.search_source import SearchSource
+from crawler.search.purge import purge_answers
+from crawler.search.source import SearchSource
 from crawler.settings import product_token
 from crawler.sources import CrawlSource
 from crawler.urls import canonical_url

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from crawler.lists.tables import plan_table, read_table_slice
 from crawler.sources import TableSource
-from crawler.tables import plan_table, read_table_slice
 from pipelines.export import Exported
 from tests.pipelines.made_release import Sample
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from crawler.search_queries import read_queries
+from crawler.search.queries import read_queries
 from pipelines.cli import app
 
 

@@ -20,7 +20,7 @@ from pipelines.outlook import describe_plan
 from shards.catalog import open_catalog
 from shards.errors import TryAgainError, UsageError
 from tests.crawler.conftest import Request, serve
-from tests.crawler.search_engine import SearchEngine
+from tests.crawler.search.search_engine import SearchEngine
 from tests.pipelines.conftest import AGENT, InlinePool, photograph, run_inline
 from tests.pipelines.test_launch import release_bytes
 

@@ -11,7 +11,7 @@ from pipelines.outlook import describe_plan
 from shards.catalog import open_catalog
 from shards.errors import UsageError
 from shards.schema import uid_of
-from tests.crawler.shard_files import as_json, write_tar
+from tests.crawler.lists.shard_files import as_json, write_tar
 from tests.pipelines.conftest import FinishedRun, photograph, run_inline
 from tests.pipelines.test_launch import release_bytes
 

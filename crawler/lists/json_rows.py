@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 
 from crawler.input_files import open_stream
-from crawler.json_array import MAX_ELEMENT_BYTES, array_elements, is_array
+from crawler.lists.json_array import MAX_ELEMENT_BYTES, array_elements, is_array
+from crawler.lists.table_rows import Rows
+from crawler.lists.typed_texts import fault_of_texts, typed_texts
 from crawler.sources import ResolvedTable
-from crawler.table_rows import Rows
-from crawler.typed_texts import fault_of_texts, typed_texts
 from shards.errors import BadInputError
 
 MAX_LINE_BYTES = MAX_ELEMENT_BYTES

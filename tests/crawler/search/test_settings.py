@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from crawler.search_endpoints import ENDPOINTS
-from crawler.search_settings import Endpoint, split_css
-from crawler.search_source import SearchSource
+from crawler.search.endpoints import ENDPOINTS
+from crawler.search.settings import Endpoint, split_css
+from crawler.search.source import SearchSource
 
 GOOD: dict[str, Any] = {
     "url": "https://api.example.org/?q={query}&page={page}",

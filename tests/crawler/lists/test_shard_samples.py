@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from crawler.shard_samples import MAX_TXT_BYTES, read_shard, shard_slices
-from crawler.shards_source import ShardsSource
+from crawler.lists.shard_samples import MAX_TXT_BYTES, read_shard, shard_slices
+from crawler.lists.shards_source import ShardsSource
 from shards.errors import BadInputError
 from shards.schema import RAW_CANDIDATE
 from tests.crawler.conftest import picture
-from tests.crawler.shard_files import as_json, write_tar
+from tests.crawler.lists.shard_files import as_json, write_tar
 
 IMAGE = picture()
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crawler import csv_rows
+from crawler.lists import csv_rows
+from crawler.lists.tables import plan_table, read_table_slice
 from crawler.sources import TableSource
-from crawler.tables import plan_table, read_table_slice
 from shards.errors import BadInputError, UsageError
 from shards.schema import RAW_CANDIDATE
 
@@ -159,7 +159,7 @@ def test_a_json_line_is_a_row_or_a_bad_row(
 
 
 def test_an_array_of_objects_is_read_like_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crawler.tables.SLICE_BYTES", 10)
+    monkeypatch.setattr("crawler.lists.tables.SLICE_BYTES", 10)
     records = '{"url": "http://a/1",\n"caption": "a\\nb"}', '{"url": 7}', '{"url": "http://a/3" "caption": "x"}', "null"
     data = f"[\n {', '.join(records)}\n]"
     rows = rows_of(source_of(write(tmp_path / "t.json", data.encode())))
@@ -227,8 +227,8 @@ def test_wudaomm_s_tag_is_the_category(tmp_path: Path) -> None:
 
 
 def test_json_slices_together_are_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crawler.tables.SLICE_BYTES", 1000)
-    monkeypatch.setattr("crawler.json_rows._CHUNK", 512)
+    monkeypatch.setattr("crawler.lists.tables.SLICE_BYTES", 1000)
+    monkeypatch.setattr("crawler.lists.json_rows._CHUNK", 512)
     lines = [json.dumps({"url": f"http://a/{number}", "caption": "鱼" * (number % 50)}) for number in range(300)]
     path = write(tmp_path / "t.jsonl", "\n".join(lines).encode())
     source = source_of(path)
@@ -266,7 +266,7 @@ def test_invalid_utf8_in_a_parquet_text_costs_the_text_only(tmp_path: Path) -> N
 
 
 def test_parquet_is_sliced_by_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crawler.tables.SLICE_ROWS", 25)
+    monkeypatch.setattr("crawler.lists.tables.SLICE_ROWS", 25)
     urls = [f"http://a/{number}" for number in range(95)]
     pq.write_table(pa.table({"url": urls, "caption": urls}), tmp_path / "t.parquet", row_group_size=10)
     source = source_of(tmp_path / "t.parquet")

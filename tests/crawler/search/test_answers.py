@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.search_answers import Answer, AnswerSpool, read_answers
+from crawler.search.answers import Answer, AnswerSpool, read_answers
 
 ANSWERS = [
     Answer(2, "塔", 0, "https://a.org/?q=t", 200, "application/json", '{"a": "塔"}'.encode()),

@@ -1,6 +1,6 @@
 """Image searches that a recipe may name: open collections whose terms invite programs, as their pages describe them."""
 
-from crawler.search_settings import Endpoint, EndpointKey, ItemFields
+from crawler.search.settings import Endpoint, EndpointKey, ItemFields
 
 _COMMONS = "https://commons.wikimedia.org/w/api.php"
 

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from crawler.child_process import die_with_parent, read_frame, start_python_child, write_frame
-from crawler.search_items import Picked, picked
-from crawler.search_settings import Endpoint, split_css
+from crawler.search.items import Picked, picked
+from crawler.search.settings import Endpoint, split_css
 
 PICK_SECONDS = 5.0
 MAX_MEMORY_BYTES = 2 * 2**30
@@ -61,7 +61,9 @@ class HtmlPicker:
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._child is None or self._child.poll() is not None:
             self.close()
-            self._child = start_python_child("crawler.html_picker", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._child = start_python_child(
+                "crawler.search.html_picker", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
             assert self._child.stdin is not None
             described = self._endpoint.model_dump_json().encode()
             self._child.stdin.write(_REQUEST.pack(len(described), 0) + described)

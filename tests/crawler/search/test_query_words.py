@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from crawler import query_words
-from crawler.query_words import Word, WordChoice, choose_words, jieba_dictionary, query_list, read_words
+from crawler.search import query_words
+from crawler.search.query_words import Word, WordChoice, choose_words, jieba_dictionary, query_list, read_words
 from shards.errors import BadInputError
 
 WORDS = [

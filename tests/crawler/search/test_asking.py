@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from crawler.search import MAX_FAILURES, QueryEnd, SearchSettings, search_part
-from crawler.search_answers import Answer, read_answers
-from crawler.search_queries import Query
-from crawler.search_source import SearchSource
+from crawler.search.answers import Answer, read_answers
+from crawler.search.asking import MAX_FAILURES, QueryEnd, SearchSettings, search_part
+from crawler.search.queries import Query
+from crawler.search.source import SearchSource
 from crawler.settings import CrawlerSettings, FetchSettings, NetworkSettings
 from shards.errors import CurateError, TryAgainError, UsageError
 from tests.crawler.conftest import Request, Server, not_found, serve
-from tests.crawler.search_engine import SearchEngine
+from tests.crawler.search.search_engine import SearchEngine
 
 AGENT = "testbot/1.0 (+https://example.org/bot)"
 KEY = "s3cret-key"

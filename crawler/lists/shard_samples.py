@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from crawler.input_files import find_files, open_stream
-from crawler.shards_source import ShardsSource
-from crawler.table_rows import MAX_FIELD_CHARS, MAX_TEXT_CHARS
-from crawler.tar_entries import BLOCK, BrokenTarError, Entry, SeekableBytes, tar_entries
-from crawler.typed_texts import MAX_TEXTS
+from crawler.lists.shards_source import ShardsSource
+from crawler.lists.table_rows import MAX_FIELD_CHARS, MAX_TEXT_CHARS
+from crawler.lists.tar_entries import BLOCK, BrokenTarError, Entry, SeekableBytes, tar_entries
+from crawler.lists.typed_texts import MAX_TEXTS
 from crawler.urls import canonical_url
 from shards.errors import BadInputError
 from shards.schema import RAW_CANDIDATE

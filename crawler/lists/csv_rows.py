@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from crawler.input_files import open_stream
-from crawler.table_rows import Rows
+from crawler.lists.table_rows import Rows
 from shards.errors import BadInputError
 
 BLOCK_BYTES = 32 * 2**20

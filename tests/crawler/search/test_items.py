@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from crawler.html_picker import HtmlPicker
-from crawler.search_endpoints import ENDPOINTS
-from crawler.search_items import MAX_VALUE_CHARS, pick_json, text_of_markup
-from crawler.search_settings import Endpoint
+from crawler.search.endpoints import ENDPOINTS
+from crawler.search.html_picker import HtmlPicker
+from crawler.search.items import MAX_VALUE_CHARS, pick_json, text_of_markup
+from crawler.search.settings import Endpoint
 
 COMMONS = {
     "continue": {"gsroffset": 50, "continue": "gsroffset||"},

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from crawler.json_path import parse_path
+from crawler.search.json_path import parse_path
 from shards.settings import Section
 
 PLACEHOLDERS = ("query", "page", "offset", "token", "size")

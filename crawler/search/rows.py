@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from crawler.search import Pick, open_picker
-from crawler.search_answers import Answer, read_answers
-from crawler.search_source import SearchSource
+from crawler.search.answers import Answer, read_answers
+from crawler.search.asking import Pick, open_picker
+from crawler.search.source import SearchSource
 from shards.schema import RAW_CANDIDATE
 
 _BATCH_ROWS = 8192

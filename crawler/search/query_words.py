@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from crawler.search_queries import HEADER, MAX_QUERY_CHARS, text_lines
+from crawler.search.queries import HEADER, MAX_QUERY_CHARS, text_lines
 from shards.errors import BadInputError, UsageError
 
 DEFAULT_TAGS = ("n", "ns", "nt", "nz", "nw", "s", "vn", "i")

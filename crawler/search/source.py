@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from crawler.search_settings import Endpoint
+from crawler.search.settings import Endpoint
 from shards.settings import Section
 
 
@@ -37,6 +37,6 @@ class SearchSource(Section):
 
 
 def _described() -> Mapping[str, Endpoint]:
-    from crawler.search_endpoints import ENDPOINTS  # they look at URLs, for which pyarrow is loaded
+    from crawler.search.endpoints import ENDPOINTS  # they look at URLs, for which pyarrow is loaded
 
     return ENDPOINTS

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from crawler.search_settings import Endpoint
+from crawler.search.settings import Endpoint
 from shards.errors import UsageError
 
 HIDDEN = "[key]"

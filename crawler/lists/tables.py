@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crawler.csv_rows import csv_header, csv_rows
 from crawler.input_files import InputFile, find_files, open_stream
-from crawler.json_rows import JsonSlice, json_keys, json_rows, json_slices
+from crawler.lists.csv_rows import csv_header, csv_rows
+from crawler.lists.json_rows import JsonSlice, json_keys, json_rows, json_slices
+from crawler.lists.table_rows import Rows, candidates_of
 from crawler.sources import ResolvedTable, TableSource
-from crawler.table_rows import Rows, candidates_of
 from shards.errors import BadInputError
 
 SLICE_ROWS = 200_000

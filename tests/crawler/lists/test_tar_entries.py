@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from crawler.tar_entries import BrokenTarError, tar_entries
+from crawler.lists.tar_entries import BrokenTarError, tar_entries
 
 
 def tar_of(members: list[tuple[str, bytes]], form: int, **more: dict[str, str]) -> bytes:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crawler.json_path import parse_path, select
-from crawler.search_answers import Answer, read_answers
-from crawler.search_settings import Endpoint
+from crawler.search.answers import Answer, read_answers
+from crawler.search.json_path import parse_path, select
+from crawler.search.settings import Endpoint
 
 _REASON = "removed"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from crawler.json_path import MAX_FOUND, parse_path, select
+from crawler.search.json_path import MAX_FOUND, parse_path, select
 
 ANSWER = {"a": {"b": [{"u": 1}, {"u": 2}, {}]}, "键": {"x y": "z"}, "n": None, "0": "zero"}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from crawler.search_answers import Answer, read_answers
-from crawler.search_purge import purge_answers
-from crawler.search_settings import Endpoint
+from crawler.search.answers import Answer, read_answers
+from crawler.search.purge import purge_answers
+from crawler.search.settings import Endpoint
 
 GONE = "https://a.cn/2.jpg"
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler import json_array
-from crawler.json_array import array_elements, is_array
+from crawler.lists import json_array
+from crawler.lists.json_array import array_elements, is_array
 
 CASES = [
     pytest.param(b"[]", [], id="empty"),

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from crawler.json_path import parse_path, select
-from crawler.search_settings import Endpoint
+from crawler.search.json_path import parse_path, select
+from crawler.search.settings import Endpoint
 
 MAX_VALUE_CHARS = 65_536
 MAX_ITEMS = 10_000

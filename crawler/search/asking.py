@@ -11,16 +11,16 @@ from crawler.blocklist import Blocklist
 from crawler.faults import Fault
 from crawler.fetch import Fetcher, Permit, Response
 from crawler.fetched_rows import clean
-from crawler.html_picker import HtmlPicker
 from crawler.outage import OutageWatch
 from crawler.permission import Permission
 from crawler.politeness import Politeness
-from crawler.search_answers import Answer, AnswerSpool, Place
-from crawler.search_items import SAID, Picked, pick_json
-from crawler.search_key import SearchKey
-from crawler.search_queries import Query
-from crawler.search_settings import Endpoint
-from crawler.search_source import SearchSource
+from crawler.search.answers import Answer, AnswerSpool, Place
+from crawler.search.html_picker import HtmlPicker
+from crawler.search.items import SAID, Picked, pick_json
+from crawler.search.key import SearchKey
+from crawler.search.queries import Query
+from crawler.search.settings import Endpoint
+from crawler.search.source import SearchSource
 from crawler.settings import CrawlerSettings, FetchSettings, HostOverride, NetworkSettings, product_token
 from crawler.urls import canonical_url, host_of, resolve
 from shards.errors import CurateError, TryAgainError, UsageError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.search_queries import MAX_LINE_BYTES, Query, read_queries
+from crawler.search.queries import MAX_LINE_BYTES, Query, read_queries
 from shards.errors import BadInputError
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from crawler.search_endpoints import ENDPOINTS
-from crawler.search_key import SearchKey
-from crawler.search_settings import Endpoint
+from crawler.search.endpoints import ENDPOINTS
+from crawler.search.key import SearchKey
+from crawler.search.settings import Endpoint
 from shards.errors import UsageError
 
 KEY = "s3cr+t/key"
