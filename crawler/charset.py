@@ -1,12 +1,15 @@
 """Which encoding a page is in: the order of the WHATWG standard, then what the bytes themselves allow."""
 
 import codecs
+import itertools
 import re
+from dataclasses import dataclass
 
-PRESCAN_BYTES = 1024
-"""How far a `<meta charset>` is looked for (WHATWG HTML, "determining the character encoding")."""
+from crawler.meta_prescan import meta_labels, xml_label
 
 _DETECTOR_BYTES = 16_384
+_CHINESE = ("gb18030", "big5hkscs")
+_ANY = (*_CHINESE, "cp932", "euc_jp", "cp949", "cp1252", "cp1251")
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
@@ -14,7 +17,8 @@ _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "
 _LABELS = {
     "gb18030": "gb2312 gbk x-gbk chinese csgb2312 csiso58gb231280 gb-2312 gb-2312-80 iso-ir-58 gb18030 cp936 hz-gb",
     "big5hkscs": "big5 big5-hkscs cn-big5 csbig5 x-x-big5 big-5",
-    "cp1252": "ascii us-ascii iso-8859-1 iso8859-1 iso88591 latin1 latin-1 l1 windows-1252 cp1252 x-cp1252",
+    "cp1252": "ascii us-ascii iso-8859-1 iso8859-1 iso88591 latin1 latin-1 l1 windows-1252 cp1252 x-cp1252"
+    " x-user-defined",
     "cp1254": "iso-8859-9 latin5 windows-1254",
     "cp932": "shift-jis sjis x-sjis shift_jis ms-kanji windows-31j",
     "cp949": "euc-kr ks-c-5601-1987 ksc5601 korean windows-949",
@@ -27,34 +31,64 @@ _LABELS = {
     "koi8-r": "koi8-r koi8 koi",
 }
 _CODEC_OF = {label.replace("_", "-"): codec for codec, labels in _LABELS.items() for label in labels.split()}
-_OTHER_LABELS = re.compile(r"(?:windows-125\d|iso-8859-\d{1,2}|koi8-[ru]|macintosh|ibm866)\Z")
-
+_OTHER_LABELS = re.compile(
+    r"(?:(?:windows-|x-cp|cp)125\d|iso-?8859-?\d{1,2}(?:-[ei])?|latin\d|l\d|csisolatin\w+|iso-ir-\d{1,3}|arabic|cyrillic|greek8?"
+    r"|hebrew|koi8-(?:r|u|ru)|mac(?:intosh)?|csmacintosh|x-mac-\w+|(?:cs)?ibm866|cp866|866|csiso\w+|csbig5)\Z"
+)
 _HEADER_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s;\"']{1,40})", re.IGNORECASE)
-_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
-_META = re.compile(rb"<meta[\s/][^>]{0,1000}", re.IGNORECASE)
-_META_CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.\-]{1,40})", re.IGNORECASE)
-_XML_ENCODING = re.compile(rb"\A<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9_:.\-]{1,40})[\"']")
+_MOST_SPOILT = 2000
+"""A page may have one bad character in so many (a cut end, a stray byte) and still be what it declares."""
 
 
-def decode(html: bytes, content_type: str | None) -> tuple[str, str]:
-    """A page's text, bad bytes as U+FFFD, and the Python codec that read it.
+@dataclass(frozen=True)
+class Decoded:
+    """A page's text, bad bytes as U+FFFD; the Python codec that read it; and what settled the codec:
+    `bom`, `header`, `meta`, `detector`, or `contents` where the bytes give a declaration the lie."""
+
+    text: str
+    codec: str
+    settled_by: str
+
+
+def decode(html: bytes, content_type: str | None) -> Decoded:
+    """A page as text.
 
     The order is the byte order mark, the Content-Type header, the page's own declaration, then detection. (The mark
-    comes first as in the WHATWG standard, though not in every list.) A declaration under which the page has bad
-    bytes yields to UTF-8 or GB18030 where one of them reads all of the page.
+    comes first as in the WHATWG standard, though not in every list, and a header's Latin-1 comes after the page.)
+    A declaration under which the page has many bad bytes yields to what the bytes are; so does one of another charset
+    where all of the page is UTF-8, which bytes are not by chance.
     """
     for mark, codec in _BOMS:
         if html.startswith(mark):
-            return html[len(mark) :].decode(codec, "replace"), codec
-    declared = header_codec(content_type) or declared_codec(html)
+            return Decoded(html[len(mark) :].decode(codec, "replace"), codec, "bom")
+    codec_in_header = header_codec(content_type)
+    declared = codec_in_header or declared_codec(html)
+    if codec_in_header == "cp1252":
+        # A server's default for all it serves, which the page's author could not change.
+        declared = declared_codec(html) or codec_in_header
     if declared is None:
         detected = _detect(html)
-        return html.decode(detected, "replace"), detected
-    for codec in (declared, "utf-8", "gb18030"):
-        text = _strictly(html, codec)
-        if text is not None:
-            return text, codec
-    return html.decode(declared, "replace"), declared
+        return Decoded(html.decode(detected, "replace"), detected, "detector")
+    settled_by = "header" if declared == codec_in_header else "meta"
+    text = _strictly(html, "utf-8")
+    if text is not None and (declared == "utf-8" or html.isascii()):
+        return Decoded(text, declared, settled_by)
+    if text is not None and not declared.startswith("utf-16"):
+        return Decoded(text, "utf-8", "contents")
+    text = html.decode(declared, "replace")
+    if _is_spoilt(text, html):
+        detected = _detect(html, _CHINESE)
+        other = html.decode(detected, "replace")
+        if not _is_spoilt(other, html):
+            return Decoded(other, detected, "contents")
+    return Decoded(text, declared, settled_by)
+
+
+def _is_spoilt(text: str, html: bytes) -> bool:
+    """Whether more characters are bad than a cut end or a stray byte accounts for; those that stand in the bytes as
+    U+FFFD are no fault of the decoding."""
+    bad = text.count("\ufffd")
+    return bad > 0 and bad - html.count(b"\xef\xbf\xbd") > 1 + len(text) // _MOST_SPOILT
 
 
 def codec_of(label: str) -> str | None:
@@ -67,7 +101,7 @@ def codec_of(label: str) -> str | None:
     if normal in _CODEC_OF:
         return _CODEC_OF[normal]
     try:
-        return codecs.lookup(normal).name if _OTHER_LABELS.match(normal) else None
+        return codecs.lookup(re.sub(r"-[ei]\Z", "", normal)).name if _OTHER_LABELS.match(normal) else None
     except LookupError:
         return None
 
@@ -79,15 +113,9 @@ def header_codec(content_type: str | None) -> str | None:
 
 
 def declared_codec(html: bytes) -> str | None:
-    """The codec that the page itself names in its first bytes; what claims UTF-16 there is UTF-8."""
-    head = html[:PRESCAN_BYTES]
-    for element in _META.finditer(_COMMENT.sub(b" ", head)):
-        match = _META_CHARSET.search(element.group())
-        codec = codec_of(match.group(1).decode("ascii")) if match else None
-        if codec:
-            return "utf-8" if codec.startswith("utf-16") else codec
-    match = _XML_ENCODING.match(head)
-    codec = codec_of(match.group(1).decode("ascii")) if match else None
+    """The codec that the page itself names near its start; what claims UTF-16 there is UTF-8."""
+    labels = itertools.chain(meta_labels(html), [xml_label(html) or ""])
+    codec = next((codec for label in labels if (codec := codec_of(label))), None)
     return "utf-8" if codec and codec.startswith("utf-16") else codec
 
 
@@ -98,13 +126,12 @@ def _strictly(html: bytes, codec: str) -> str | None:
         return None
 
 
-def _detect(html: bytes) -> str:
+def _detect(html: bytes, candidates: tuple[str, ...] = _ANY) -> str:
     """UTF-8 if all of the page is; else what charset-normalizer makes of its start; else GB18030."""
     if _strictly(html, "utf-8") is not None:
         return "utf-8"
     from charset_normalizer import from_bytes
 
-    candidates = ["gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp1252", "cp1251"]
     sample = re.sub(rb"<[^>]{0,2000}>", b" ", html[:_DETECTOR_BYTES])
-    best = from_bytes(sample, cp_isolation=candidates).best()
+    best = from_bytes(sample, cp_isolation=list(candidates)).best()
     return best.encoding if best is not None else "gb18030"

@@ -1,16 +1,18 @@
-"""Which pages a crawl visits next: rounds of URLs, each host in one lane, by one query over what is known."""
+"""The frontier of a crawl: what its tables hold, which links it follows, the lane of a host, the first round."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crawler.sources import CrawlSource
 from crawler.urls import canonical_url, host_of
 from shards.errors import UsageError
-from shards.tables import TableWriter
+from shards.tables import iter_tables
 
 PAGES = pa.schema(
     [
@@ -28,133 +30,87 @@ PAGES = pa.schema(
         ("warc_offset", pa.int64()),
         ("num_links", pa.int32()),
         ("num_images", pa.int32()),
+        ("is_chinese", pa.bool_()),  # of what was read of it; null where nothing was
     ]
 )
 """One row per URL that a round was given."""
 
-LINKS = pa.schema([("url", pa.string()), ("host", pa.string()), ("depth", pa.int32()), ("from_url", pa.string())])
-"""Pages that may be visited, once each per part, with the least depth."""
+SITEMAP, IMAGE_RICH, CHINESE = 1, 2, 4
+"""Signs that a page is worth a visit, bits of `signs`: a sitemap lists it, a page with many images links to it, a page
+in Chinese does. The more signs a page has, the sooner it is visited."""
 
-FRONTIER = pa.schema([("url", pa.string()), ("host", pa.string()), ("depth", pa.int32()), ("lane", pa.int32())])
-"""What one round visits, sorted by host and url; all of a host has one lane."""
-
-_NEXT_ROUND = """
-WITH seen AS (
-    SELECT canonical_url AS url FROM pages UNION SELECT final_url FROM pages WHERE final_url IS NOT NULL
-),
-visited AS (SELECT host, count(*) AS num_pages FROM pages GROUP BY host),
-fresh AS (
-    SELECT url, any_value(host) AS host, min(depth) AS depth FROM links
-    WHERE depth <= $max_depth AND (list_contains($hosts, host) OR {suffixes})
-    GROUP BY url
-),
-ranked AS (
-    SELECT fresh.*, coalesce(num_pages, 0) AS num_before,
-        row_number() OVER (PARTITION BY fresh.host ORDER BY depth, url) AS place
-    FROM fresh ANTI JOIN seen USING (url) LEFT JOIN visited ON fresh.host = visited.host
-),
-chosen AS (
-    SELECT url, host, depth FROM ranked WHERE place + num_before <= $max_pages_per_host
-    ORDER BY depth, place, host LIMIT greatest(0, $max_pages - (SELECT count(*) FROM pages))
+LINKS = pa.schema(
+    [
+        ("url", pa.string()),
+        ("host", pa.string()),
+        ("depth", pa.int32()),
+        ("from_url", pa.string()),
+        ("signs", pa.uint8()),
+    ]
 )
-SELECT url, host, CAST(depth AS INTEGER) AS depth FROM chosen ORDER BY host, url
-"""
+"""Pages that may be visited, with the least depth and all signs met; a part may name a page more than once."""
+
+FRONTIER = pa.schema(
+    [
+        ("url", pa.string()),
+        ("host", pa.string()),
+        ("depth", pa.int32()),
+        ("lane", pa.int32()),
+        ("place", pa.int32()),
+    ]
+)
+"""What one round visits, by lane, host and url; a host has one lane. `place` counts from 1 on each host."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How far a crawl goes. `hosts` and `suffixes` are those that may be crawled (a suffix starts with a dot)."""
+    """Which links a crawl follows. `hosts` and `suffixes` may be crawled (a suffix starts with a dot)."""
 
     max_depth: int
-    max_pages: int
-    max_pages_per_host: int
-    hosts: tuple[str, ...]
+    hosts: frozenset[str]
     suffixes: tuple[str, ...]
-    lanes: int
 
     @classmethod
-    def of(cls, source: CrawlSource, lanes: int) -> "Limits":
+    def of(cls, source: CrawlSource) -> "Limits":
         """The limits of a recipe's crawl; without `allowed_hosts` the seeds' hosts may be crawled."""
         patterns = source.allowed_hosts or [host_of(url) for url in _seed_urls(source.seeds)]
         suffixes = [_a_label(pattern[2:]) for pattern in patterns if pattern.startswith("*.")]
         hosts = [_a_label(pattern) for pattern in patterns if not pattern.startswith("*.")]
-        return cls(
-            source.max_depth,
-            source.max_pages,
-            source.max_pages_per_host,
-            tuple(sorted(set(hosts))),
-            tuple(sorted({f".{suffix}" for suffix in suffixes})),
-            lanes,
-        )
+        return cls(source.max_depth, frozenset(hosts), tuple(sorted({f".{suffix}" for suffix in suffixes})))
 
     def allows(self, host: str) -> bool:
         return host in self.hosts or host.endswith(self.suffixes)
 
 
+def host_key(host: str) -> int:
+    """Where a host stands among all, 0 to 2^64 - 1: the same in every round and on every machine."""
+    return int.from_bytes(hashlib.blake2b(host.encode(), digest_size=8).digest(), "big")
+
+
 def lane_of(host: str, lanes: int) -> int:
-    """The lane of a host, 0 to lanes - 1: the same in every round and on every machine."""
-    digest = hashlib.blake2b(host.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % lanes
+    """The lane of a host, 0 to lanes - 1; a lane is a range of host keys."""
+    return (host_key(host) * lanes) >> 64
+
+
+def rows_of_lane(paths: Sequence[Path], lane: int | None) -> pa.Table:
+    """The rows of one lane in a round's files, a row group at a time; of all lanes for None."""
+    tables = [FRONTIER.empty_table()]
+    for path in paths:
+        for table in iter_tables(path, FRONTIER.names, rows_at_once=1):
+            rows = table if lane is None else table.filter(pc.equal(table["lane"], lane))
+            tables += [rows] if rows.num_rows else []
+    return pa.concat_tables(tables)
 
 
 def first_round(seeds: Sequence[str], lanes: int = 1) -> pa.Table:
     """The seeds as a FRONTIER table of depth 0. Raises UsageError naming all seeds that are no http(s) URLs."""
-    urls = sorted(set(_seed_urls(seeds)), key=lambda url: (host_of(url), url))
-    hosts = [host_of(url) for url in urls]
-    columns = [urls, hosts, [0] * len(urls), [lane_of(host, lanes) for host in hosts]]
-    return pa.Table.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, FRONTIER, strict=True)], schema=FRONTIER
-    )
-
-
-def next_round(
-    pages_paths: Sequence[Path],
-    links_paths: Sequence[Path],
-    limits: Limits,
-    out_path: Path,
-    memory_limit: str = "1GB",
-) -> int:
-    """Writes the FRONTIER of the links that no round has visited, and returns how many there are (0 ends a crawl).
-
-    Where a limit cuts, pages nearer to a seed come first, then each host's in turn. Spills beside `out_path`.
-    """
-    below = " OR ".join(f"ends_with(host, {_quoted(suffix)})" for suffix in limits.suffixes)
-    query = _NEXT_ROUND.format(suffixes=below or "FALSE")
-    with TableWriter(out_path, FRONTIER) as writer:
-        for batch in _query(query, pages_paths, links_paths, limits, out_path, memory_limit):
-            lanes = {host: lane_of(host, limits.lanes) for host in batch.column("host").unique().to_pylist()}
-            lane = pa.array([lanes[host] for host in batch.column("host").to_pylist()], pa.int32())
-            writer.write(pa.Table.from_batches([batch]).append_column("lane", lane))
-        return writer.num_rows
-
-
-def _query(
-    query: str,
-    pages_paths: Sequence[Path],
-    links_paths: Sequence[Path],
-    limits: Limits,
-    out_path: Path,
-    memory_limit: str,
-) -> Iterator[pa.RecordBatch]:
-    import duckdb
-
-    spill = out_path.parent / f".{out_path.name}.spill"
-    with duckdb.connect(":memory:") as connection:
-        for setting in ("threads=1", f"memory_limit={_quoted(memory_limit)}", f"temp_directory={_quoted(str(spill))}"):
-            connection.execute(f"SET {setting}")
-        for name, paths, schema in (("pages", pages_paths, PAGES), ("links", links_paths, LINKS)):
-            if paths:
-                files = ", ".join(_quoted(str(path)) for path in paths)
-                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{files}])")
-            else:
-                connection.register(name, schema.empty_table())
-        parameters = {
-            "max_depth": limits.max_depth,
-            "max_pages": limits.max_pages,
-            "max_pages_per_host": limits.max_pages_per_host,
-            "hosts": list(limits.hosts),
-        }
-        yield from connection.sql(query, params=parameters).to_arrow_reader(65_536)
+    rows = sorted((lane_of(host_of(url), lanes), host_of(url), url) for url in set(_seed_urls(seeds)))
+    places: Counter[str] = Counter()
+    made = []
+    for lane, host, url in rows:
+        places[host] += 1
+        made.append({"url": url, "host": host, "depth": 0, "lane": lane, "place": places[host]})
+    return pa.Table.from_pylist(made, schema=FRONTIER)
 
 
 def _seed_urls(seeds: Sequence[str]) -> list[str]:
@@ -170,7 +126,3 @@ def _a_label(host: str) -> str:
     if url is None:
         raise UsageError(f"source.allowed_hosts: {host!r} is no host; expected e.g. www.example.cn or *.example.cn")
     return host_of(url)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -1,14 +1,16 @@
 """Where HTML hides an image's URL: src, lazy-loading attributes, srcset, picture, CSS backgrounds, links."""
 
 import re
+from collections.abc import Iterator
 
 from selectolax.lexbor import LexborNode
 
+from crawler.image_role import is_spacer_name
 from crawler.srcset import largest
 
 IMAGE_SELECTOR = (
-    "img, amp-img, input[type=image], video[poster], [style*='url('], [data-bg], [data-background], "
-    "[data-background-image], [data-bg-src], [background]"
+    "img, amp-img, amp-anim, input[type=image], video[poster], [style*='url(' i], [data-bg], [data-background], "
+    "[data-background-image], [data-bg-src], [background], object[type^='image/'][data], svg image"
 )
 
 # In order of trust: what lazy-loading scripts of Chinese and other sites put the true URL into.
@@ -52,6 +54,8 @@ LAZY_ATTRIBUTES = (
     "ess-data",
 )
 SRCSET_ATTRIBUTES = ("srcset", "data-srcset", "data-lazy-srcset")
+_LAZY_RANKS = {name: rank for rank, name in enumerate(LAZY_ATTRIBUTES)}
+_IMAGE_TAGS = frozenset({"img", "amp-img", "amp-anim", "input"})
 _BACKGROUND_ATTRIBUTES = ("data-bg", "data-background", "data-background-image", "data-bg-src", "background")
 
 _CSS_URL = re.compile(r"url\(\s*(?:\"([^\"]{1,8192})\"|'([^']{1,8192})'|([^\s\"'()]{1,8192}))\s*\)", re.IGNORECASE)
@@ -68,10 +72,14 @@ Attributes = dict[str, str | None]
 
 def image_hrefs(node: LexborNode, attributes: Attributes) -> list[str]:
     """The image URLs of one element, as written: one for an img, however many ways it says it."""
-    if node.tag in ("img", "amp-img", "input"):
+    tag = node.tag
+    if tag in _IMAGE_TAGS:
         best = _best_of_img(node, attributes)
         return [best] if best else []
-    found = [poster] if (poster := _url_in(attributes, "poster")) and node.tag == "video" else []
+    if tag in ("image", "object"):
+        names = ("data",) if tag == "object" else ("href", "xlink:href")
+        return [href for name in names if (href := _url_in(attributes, name))][:1]
+    found = [poster] if (poster := _url_in(attributes, "poster")) and tag == "video" else []
     found += [href for name in _BACKGROUND_ATTRIBUTES if (href := _background_in(attributes, name))]
     return list(dict.fromkeys(found + _css_urls(attributes.get("style"))))
 
@@ -88,17 +96,33 @@ def is_image_link(href: str) -> bool:
 def _best_of_img(node: LexborNode, attributes: Attributes) -> str | None:
     """The srcset's largest, else a lazy-loading attribute, else what a picture's sources offer, else src.
 
-    A lazy image's src is a placeholder, so src comes before the sources only where it is a URL of its own.
+    A lazy image's src is a placeholder, so src comes before the sources only where it is a URL of its own. A file
+    named as placeholders are is taken only where nothing else is there.
     """
+    placeholder: str | None = None
+    for href in _offers(node, attributes):
+        if not is_spacer_name(href):
+            return href
+        placeholder = placeholder or href
+    return placeholder
+
+
+def _offers(node: LexborNode, attributes: Attributes) -> Iterator[str]:
     for name in SRCSET_ATTRIBUTES:
-        best = largest(attributes.get(name) or "")
+        srcset = attributes.get(name)
+        best = largest(srcset) if srcset else None
         if best and _is_fetchable(best):
-            return best
-    for name in LAZY_ATTRIBUTES:
+            yield best
+    for name in sorted(_LAZY_RANKS.keys() & attributes.keys(), key=_LAZY_RANKS.__getitem__):
         href = _url_in(attributes, name)
         if href and _LOOKS_LIKE_URL.match(href):
-            return href
-    return _best_of_sources(node) or _url_in(attributes, "src")
+            yield href
+    of_picture = _best_of_sources(node)
+    if of_picture:
+        yield of_picture
+    src = _url_in(attributes, "src")
+    if src:
+        yield src
 
 
 def _best_of_sources(node: LexborNode) -> str | None:

@@ -2,7 +2,8 @@
 
 import glob
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -46,6 +47,22 @@ def open_stream(path: str, compression: str | None) -> pa.NativeFile:
     except (OSError, pa.ArrowInvalid) as error:
         raise BadInputError(f"{path}: cannot be read: {error}") from error
     return pa.CompressedInputStream(stream, compression) if compression else stream
+
+
+def read_chunk(path: str, stream: pa.NativeFile, num_bytes: int) -> bytes:
+    """Up to `num_bytes` of an opened file; none at its end. Raises BadInputError where its compression breaks off."""
+    with whole(path):
+        chunk: bytes = stream.read(num_bytes)
+        return chunk
+
+
+@contextmanager
+def whole(path: str) -> Iterator[None]:
+    """Reading a file that may turn out to be cut short or not compressed as its name says: BadInputError."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInputError(f"{path}: broken or cut short: {error}") from error
 
 
 def _expand(pattern: str) -> dict[str, int]:

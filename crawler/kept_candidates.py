@@ -20,7 +20,7 @@ _NO_DATE = "1970-01-01T00:00:00Z"  # the archive must not tell when a takedown c
 _COMMENTED = bytes([0x1F, 0x8B, 8, 0x10, 0, 0, 0, 0, 0, 0xFF])
 """A gzip header that a comment of any length follows (RFC 1952, 2.3.1), of no time and no system."""
 
-Row = dict[str, str | None]
+Row = dict[str, str | bool | None]
 
 
 def rows_of_record(body: bytes) -> tuple[Row, ...]:
@@ -29,7 +29,7 @@ def rows_of_record(body: bytes) -> tuple[Row, ...]:
     for row in rows:
         if not isinstance(row, dict) or not _NAMES.issuperset(row):
             raise ValueError("a record of kept candidates names what no candidate has")
-        if not all(value is None or isinstance(value, str) for value in row.values()):
+        if not all(value is None or isinstance(value, str | bool) for value in row.values()):
             raise ValueError("a record of kept candidates holds what is no text")
     return rows
 

@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
+import pyarrow as pa
+
 from crawler.alarm import Alarm
 from crawler.blocklist import Blocklist
 from crawler.decode_queue import DecodeQueue
@@ -98,7 +100,7 @@ class PartDownloads:
         self._answered_last: deque[str] = deque(maxlen=_REMEMBERED_URLS)
         self._outage_task: asyncio.Task[None] | None = None
 
-    async def run(self, samples: list[Row], deadline_s: float | None) -> None:
+    async def run(self, samples: pa.Table, deadline_s: float | None) -> None:
         """Ends when all is done or the deadline has come; what is in flight then counts as not attempted.
 
         Raises TryAgainError when the whole network is gone and does not come back within `outage_patience_s`.
@@ -115,6 +117,7 @@ class PartDownloads:
                 sleep=stack.enter_context(Alarm()).sleep,
             )
             self._politeness.on_rest = self._open_hosts
+            stack.callback(self._politeness.forget_watcher)
             fetcher = Fetcher(
                 self._settings.network, fetch, self._user_agent, self._politeness, self._outage, self._tally
             )
@@ -144,8 +147,9 @@ class PartDownloads:
             self._settle_doubts(before=None)
         self._tell()
 
-    async def _work(self, samples: list[Row], deadline_s: float | None) -> None:
-        self._window.line_up(samples, lambda host: self._settings.crawler.limits_of(host).concurrency)
+    async def _work(self, samples: pa.Table, deadline_s: float | None) -> None:
+        # Nobody else holds the samples' objects: each goes when its turn is over.
+        self._window.line_up(samples.to_pylist(), lambda host: self._settings.crawler.limits_of(host).concurrency)
         self._is_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._open_hosts()
         reporting = asyncio.create_task(self._report_often())

@@ -166,6 +166,10 @@ class Politeness:
         for host, state in self._hosts.items():
             self._note_down(host, state)
 
+    def forget_watcher(self) -> None:
+        """Nobody is told of resting hosts any more: whoever was is free to go, with all that it holds."""
+        self.on_rest = _nobody_cares
+
     def let_go(self, host: str) -> None:
         """Nothing more is wanted of a host for now: its gap and its delay are written down, and its state goes."""
         state = self._hosts.get(host)

@@ -93,6 +93,13 @@ class CrawlerSettings(Section):
     max_crawl_delay_s: float = Field(
         default=300, ge=0, le=86400, description="The longest Crawl-delay that is waited; longer ones are cut."
     )
+    slow_down_to_s: float = Field(
+        default=10,
+        ge=0,
+        le=86400,
+        description="While pages are crawled, a host that answers slowly is asked less often: the gap grows to the "
+        "time that it takes to answer / its concurrency, to so many seconds at most; 0: never.",
+    )
     opt_outs: Literal["obey", "record"] = Field(
         default="obey",
         description="`obey` drops images whose site or answer refuses AI training (`opt_out`); `record` keeps them and "

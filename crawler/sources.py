@@ -124,6 +124,9 @@ class CrawlSource(Section):
     max_depth: int = Field(default=3, ge=0, description="Links away from a seed at most; a seed has depth 0.")
     max_pages: int = Field(default=100_000, ge=1, description="Pages of the whole crawl at most.")
     max_pages_per_host: int = Field(default=10_000, ge=1, description="Pages of one host at most.")
+    max_pages_per_host_and_round: int | None = Field(
+        default=None, ge=1, description="Pages of one host in one round at most; null: as many as the host has left."
+    )
     allowed_hosts: list[str] = Field(
         default=[],
         description="Hosts that may be crawled, `*.example.cn` for all below one; empty: the seeds' hosts.",

@@ -24,7 +24,7 @@ _LAST_BYTES = 2000
 class CrawlJob(Section):
     """What one part is to fetch, where it puts what it got, and the settings that it obeys."""
 
-    frontier_path: Path
+    frontier_paths: tuple[Path, ...]
     lane: int | None = None  # the rows of the frontier that are this part's; null: all
     round: int = 0
     warc_path: Path
@@ -60,7 +60,7 @@ def crawl_part(job: CrawlJob) -> CrawlCounts:
         raise ValueError("a crawl needs crawler.user_agent")
     with TemporaryFile() as complaints:
         child = start_python_child(
-            "crawler.crawl_child", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints
+            "crawler.crawl.child", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints
         )
         try:
             # Through a pipe: a command line holds no more than 128 KiB, and a recipe may name many seeds.

@@ -52,6 +52,33 @@ def resolve(base: str, href: str) -> str | None:
         return None
 
 
+class Base:
+    """What the links of one page are relative to, parsed once. A base that is no URL resolves nothing."""
+
+    def __init__(self, url: str) -> None:
+        import can_ada
+
+        self.url = url
+        self._can_parse = can_ada.can_parse
+        self._parsed = can_ada.parse(url) if _is_bounded(url) and can_ada.can_parse(url) else None
+
+    def resolve(self, href: str) -> str | None:
+        """As `resolve(self.url, href)`."""
+        if self._parsed is None:
+            return None
+        try:
+            if not _is_bounded(href) or not self._can_parse(href, self.url):
+                return None
+            url = self._parsed + href
+        except ValueError:
+            return None
+        if url.protocol not in ("http:", "https:"):
+            return None
+        url.hash = ""
+        canonical: str = url.href
+        return canonical if len(canonical) <= MAX_URL_BYTES else None
+
+
 def host_of(canonical: str) -> str:
     """The host of a canonical URL, without port: an A-label, or an address (IPv6 in brackets).
 

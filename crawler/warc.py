@@ -7,13 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from crawler.candidate_columns import CandidateColumns, facts_of, row_of
 from crawler.content_coding import CodingError, dechunk, decode_body
+from crawler.extract import Candidate
 from crawler.input_files import find_files, open_stream
 from crawler.kept_candidates import CONTENT_TYPE, MOST_BYTES, Row, rows_of_record
 from crawler.parse_child import PageParser
 from crawler.urls import canonical_url
 from shards.errors import BadInputError
-from shards.schema import RAW_CANDIDATE
 
 _BATCH_ROWS = 8192
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -43,6 +44,8 @@ class WarcPage:
     error: str | None = None
     kept: tuple[Row, ...] = ()
     """Candidates of a page whose own record is gone."""
+    is_truncated: bool = False
+    """Whether the record says that the body ends before its end."""
 
 
 def warc_slices(paths: Sequence[str]) -> list[WarcSlice]:
@@ -62,17 +65,15 @@ def read_warc(piece: WarcSlice, agent: str, max_page_bytes: int, source: str = "
     `agent` is the product token that opt-outs may address. `origin` is `name:offset`. A page that cannot be parsed
     is a row with a null `url` and `parse_error`; the unreadable end of a file is one with `bad_row`.
     """
-    rows: list[Row] = []
+    columns = CandidateColumns()
     with PageParser(agent) as parser:
         for page in read_responses(piece.path, max_page_bytes):
             # A broken end has no record of its own: `+` tells it from the last record that could be read.
             origin = f"{piece.name}:{page.offset}{'+' if page.error else ''}"
-            rows += candidate_rows(page, origin, parser, max_page_bytes, source)
-            while len(rows) >= _BATCH_ROWS:
-                yield _batch(rows[:_BATCH_ROWS])
-                rows = rows[_BATCH_ROWS:]
-    if rows:
-        yield _batch(rows)
+            columns.add(*_found(page, origin, parser, max_page_bytes, source))
+            if len(columns) >= _BATCH_ROWS:
+                yield from columns.batches()
+    yield from columns.batches()
 
 
 def read_responses(path: str, max_page_bytes: int, start: int = 0) -> Iterator[WarcPage]:
@@ -140,43 +141,39 @@ def _response(record: Any, offset: int, max_page_bytes: int) -> WarcPage | None:
     body = record.reader.read(max_page_bytes + 1)
     if "chunked" in (header(pairs, "transfer-encoding") or "").lower():
         body = dechunk(body)
-    return WarcPage(url, offset, headers.status_code, tuple(pairs), body)
+    is_truncated = record.headers.get("WARC-Truncated") is not None
+    return WarcPage(url, offset, headers.status_code, tuple(pairs), body, is_truncated=is_truncated)
 
 
 def candidate_rows(page: WarcPage, origin: str, parser: PageParser, max_page_bytes: int, source: str) -> list[Row]:
     """The candidates of one page, as rows of RAW_CANDIDATE; what cannot be parsed is one with its reason."""
+    shared, candidates, others = _found(page, origin, parser, max_page_bytes, source)
+    return [shared | row_of(candidate) for candidate in candidates] + others
+
+
+def _found(
+    page: WarcPage, origin: str, parser: PageParser, max_page_bytes: int, source: str
+) -> tuple[Row, list[Candidate], list[Row]]:
+    """What the candidates of a page share, the candidates, and rows beside them: of what could not be parsed, or of a
+    page whose own record is gone."""
     if page.kept:
-        return [row | {"source": source} for row in page.kept]
-    base: Row = {"source": source, "strength": "weak", "origin": origin, "page_url": page.url}
+        return {}, [], [row | {"source": source} for row in page.kept]
+    base: Row = {"source": source, "strength": "weak", "origin": origin}
     if page.error is not None:
-        return [{**base, "page_url": None, "drop_reason": "bad_row", "detail": page.error}]
+        return {}, [], [{**base, "drop_reason": "bad_row", "detail": page.error}]
     page_url = canonical_url(page.url)
     content_type = header(page.headers, "content-type")
     if page.status != 200 or page_url is None or page_url.endswith("/robots.txt"):
-        return []
+        return {}, [], []
+    if page.is_truncated and source == "crawl":  # one of ours without its end fell; others' archives hold them as such
+        return {}, [], []
     if not is_html(content_type, page.body):
-        return []
+        return {}, [], []
+    base |= {"page_url": page_url, "warc_record": origin}
     try:
         html = decode_body(page.body, header(page.headers, "content-encoding"), max_page_bytes)
     except CodingError as error:
-        return [{**base, "page_url": page_url, "drop_reason": "parse_error", "detail": str(error)}]
-    found = parser.extract(html, page_url, content_type, page.headers)
-    rows: list[Row] = [
-        {
-            **base,
-            "page_url": page_url,
-            "url": candidate.url,
-            "kind": candidate.kind,
-            "text": candidate.text,
-            "drop_reason": candidate.drop_reason,
-            "detail": candidate.detail,
-        }
-        for candidate in found.candidates
-    ]
-    if found.error is not None:
-        rows.append({**base, "page_url": page_url, "drop_reason": "parse_error", "detail": found.error})
-    return rows
-
-
-def _batch(rows: list[Row]) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist(rows, schema=RAW_CANDIDATE)
+        return {}, [], [{**base, "drop_reason": "parse_error", "detail": str(error)}]
+    found = parser.extract(html, page_url, content_type, page.headers, wants_links=False)
+    fallen: list[Row] = [{**base, "drop_reason": "parse_error", "detail": found.error}] if found.error else []
+    return base | facts_of(found), found.candidates, fallen

@@ -3,7 +3,8 @@
 import functools
 import itertools
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 HAN, DIGIT, SPACE, SPECIAL, MAPPED, COMPOSES, AT_SIGN, AMPERSAND, UNDECODABLE = (1 << n for n in range(9))
+KANA, HANGUL, LETTER, EMOJI = (1 << n for n in range(9, 13))
+"""LETTER: of any other script than Chinese, Japanese and Korean."""
 DELETED = 0xFFFF_FFFF
 
 Codes = npt.NDArray[np.uint32]
 Counts = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Made = TypeVar("Made")
 
 MARKS = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u0e47-\u0e4e"
@@ -48,6 +52,34 @@ _HAN_RANGES = (
     (0x30000, 0x3134A),
     (0x31350, 0x323AF),
 )
+_KANA_RANGES = (
+    (0x3041, 0x3096),
+    (0x309D, 0x309F),
+    (0x30A1, 0x30FA),
+    (0x30FD, 0x30FF),
+    (0x31F0, 0x31FF),
+    (0xFF66, 0xFF9D),
+)
+_HANGUL_RANGES = ((0x1100, 0x11FF), (0x3131, 0x318E), (0xA960, 0xA97C), (0xAC00, 0xD7A3), (0xD7B0, 0xD7FB))
+# The planes and blocks of pictographs, with what turns a sign into one; signs such as ★ and ☎ stay text.
+_EMOJI_RANGES = (
+    (0x1F000, 0x1FAFF),
+    (0x2600, 0x2604),
+    (0x2614, 0x2615),
+    (0x263A, 0x263B),
+    (0x2648, 0x2653),
+    (0x2692, 0x26FF),
+    (0x2702, 0x2712),
+    (0x2728, 0x2728),
+    (0x274C, 0x274C),
+    (0x2753, 0x2757),
+    (0x2763, 0x2764),
+    (0x2B50, 0x2B50),
+    (0x231A, 0x231B),
+    (0x23E9, 0x23F3),
+    (0xFE0F, 0xFE0F),
+    (0x20E3, 0x20E3),
+)
 _NUM_CODES = 0x110000
 _SLICE_BYTES = 8 << 20
 # Full-width forms of ASCII become ASCII, but for those that are Chinese punctuation: ！（），：；？～
@@ -66,6 +98,14 @@ class TextColumn:
         self.starts: Counts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         self.codes: Codes = np.frombuffer(_utf8_bytes(filled).decode("utf-8").encode("utf-32-le"), dtype=np.uint32)
         self._counts: dict[int, Counts] = {}
+        self._shared: dict[str, Any] = {}
+
+    def shared(self, name: str, make: "Callable[[TextColumn], Made]") -> "Made":
+        """What `make` gives for this column, made once for all measures that rest on it."""
+        if name not in self._shared:
+            self._shared[name] = make(self)
+        made: Made = self._shared[name]
+        return made
 
     @functools.cached_property
     def kinds(self) -> npt.NDArray[np.uint16]:
@@ -126,8 +166,9 @@ def bounded_slices(texts: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
 def character_kinds() -> npt.NDArray[np.uint16]:
     """Kind bits of every code point."""
     kinds = np.zeros(_NUM_CODES, dtype=np.uint16)
-    for first, last in _HAN_RANGES:
-        kinds[first : last + 1] |= HAN
+    for ranges, kind in ((_HAN_RANGES, HAN), (_KANA_RANGES, KANA), (_HANGUL_RANGES, HANGUL), (_EMOJI_RANGES, EMOJI)):
+        for first, last in ranges:
+            kinds[first : last + 1] |= kind
     mapping = character_mapping()
     for code in _assigned_codes():
         character = chr(code)
@@ -136,6 +177,8 @@ def character_kinds() -> npt.NDArray[np.uint16]:
             kinds[code] |= DIGIT
         elif category[0] in "PSC":
             kinds[code] |= SPECIAL
+        elif category[0] == "L" and not kinds[code] & (HAN | KANA | HANGUL) and code != 0x30FC:
+            kinds[code] |= LETTER
         if category[0] == "M" or 0x1160 <= code <= 0x11FF or not unicodedata.is_normalized("NFC", character):
             kinds[code] |= COMPOSES
     kinds[mapping == 0x20] |= SPACE

@@ -3,11 +3,13 @@
 import difflib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+
+from filters.ranges import Range, hopeless
 
 MAX_EXPRESSION_CHARS = 4000
 
@@ -74,6 +76,11 @@ class ExpressionReader:
                 raise RefusedExpressionError(f"no column is called {name!r}; {_nearest(name, known_columns)}")
             columns.add(name)
         return tuple(sorted(columns))
+
+    def check_comparisons(self, expression: str, numbers: Collection[str], ranges: Mapping[str, Range]) -> None:
+        """Refuse a comparison that no row can pass or fail; `numbers` are columns of numbers, `ranges` their ends."""
+        for told in hopeless(self._parse(expression), numbers, ranges):
+            raise RefusedExpressionError(told)
 
     def _parse(self, expression: str) -> dict[str, Any]:
         if len(expression) > MAX_EXPRESSION_CHARS:

@@ -18,6 +18,9 @@ _GREY_TOLERANCE, _GREY_EXCEPTIONS = 16, 0.001
 _PLAIN_RANGE = 12
 """Levels within which a line counts as plain: twice the most that JPEG left in photographs' white borders (q 60-92)."""
 
+_SQUARE_PX, _FLAT_RANGE = 8, 2
+"""JPEG's own squares, and what its quality 92 leaves of change in those that were plain."""
+
 
 class Pixels:
     """A decoded image, `uint8 [height, width, 3]` in sRGB, with its grey plane worked out once."""
@@ -46,6 +49,20 @@ class Pixels:
         from filters import pixel_kernels
 
         return pixel_kernels.histogram_of(self.grey.ravel())
+
+    @functools.cached_property
+    def colour_counts(self) -> npt.NDArray[np.int64]:
+        """How many pixels have each colour of 4 bits a channel: `int64 [4096]`."""
+        from filters import drawn_kernels
+
+        return drawn_kernels.colour_counts(self.planes)
+
+    @functools.cached_property
+    def flat_squares(self) -> npt.NDArray[np.bool_]:
+        """Which squares of 8 px span at most 2 levels of grey: `bool [rows, columns]`."""
+        from filters import drawn_kernels
+
+        return drawn_kernels.flat_squares(self.grey, _SQUARE_PX, _FLAT_RANGE)
 
     @functools.cached_property
     def grey_moments(self) -> tuple[int, int]:
@@ -87,21 +104,21 @@ def sharpness(pixels: Pixels) -> float:
     height, width = pixels.grey.shape
     if min(height, width) < 3:
         return 0.0
-    return _rounded(_variance(*pixel_kernels.laplacian_moments(pixels.grey), (height - 2) * (width - 2)))
+    return rounded(_variance(*pixel_kernels.laplacian_moments(pixels.grey), (height - 2) * (width - 2)))
 
 
 def brightness(pixels: Pixels) -> float:
-    return _rounded(pixels.grey_moments[0] / pixels.grey.size / 255)
+    return rounded(pixels.grey_moments[0] / pixels.grey.size / 255)
 
 
 def contrast(pixels: Pixels) -> float:
-    return _rounded(_variance(*pixels.grey_moments, pixels.grey.size) ** 0.5 / 255)
+    return rounded(_variance(*pixels.grey_moments, pixels.grey.size) ** 0.5 / 255)
 
 
 def entropy(pixels: Pixels) -> float:
     """Bits of the histogram of grey: 0.0 for one level, 8.0 where all 256 are as frequent."""
     shares = pixels.histogram[pixels.histogram > 0] / pixels.grey.size
-    return _rounded(max(0.0, -float(np.sum(shares * np.log2(shares)))))
+    return rounded(max(0.0, -float(np.sum(shares * np.log2(shares)))))
 
 
 def colorfulness(pixels: Pixels) -> float:
@@ -112,7 +129,7 @@ def colorfulness(pixels: Pixels) -> float:
     total, squares, total_blue, squares_blue = pixel_kernels.opponent_moments(pixels.planes)
     size = pixels.grey.size
     spread = (_variance(total, squares, size) + _variance(total_blue, squares_blue, size) / 4) ** 0.5
-    return _rounded(spread + 0.3 * ((total / size) ** 2 + (total_blue / size / 2) ** 2) ** 0.5)
+    return rounded(spread + 0.3 * ((total / size) ** 2 + (total_blue / size / 2) ** 2) ** 0.5)
 
 
 def is_grayscale(pixels: Pixels) -> bool:
@@ -130,7 +147,7 @@ def border_share(pixels: Pixels) -> float:
         return 1.0
     left, right = _plain_margins(np.ptp(pixels.grey[top : height - bottom], axis=0))
     inner = (height - top - bottom) * (width - left - right)
-    return _rounded(1 - inner / (height * width))
+    return rounded(1 - inner / (height * width))
 
 
 def _plain_margins(ranges: npt.NDArray[np.uint8]) -> tuple[int, int]:
@@ -146,7 +163,8 @@ def _variance(total: int, squares: int, size: int) -> float:
     return (squares * size - total * total) / (size * size)
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """To the digits that measures of pixels are stored with."""
     return float(f"{value:.{_SIGNIFICANT_DIGITS}g}")
 
 

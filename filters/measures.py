@@ -1,5 +1,6 @@
 """The one table of measures: what each is called, belongs to, where it exists, and which function computes it."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -34,6 +35,12 @@ class Measure:
     relative: bool = False
     version: int = 1
 
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The least and the greatest value, where the unit says both, as `0.0-1.0` does."""
+        ends = _RANGE.search(self.unit)
+        return (float(ends[1]), float(ends[2])) if ends else None
+
 
 @dataclass(frozen=True)
 class BaseColumn:
@@ -45,15 +52,21 @@ class BaseColumn:
     dtype: pa.DataType
 
 
+_RANGE = re.compile(r"(?<![\w.])(-?\d+\.\d+)-(\d+\.\d+)\b")
+
 # Recomputed over the rows that stand whenever a rule's turn comes, never stored as a truth.
 _RANKS = frozenset({"dup_rank", "pair_rank"})
 _RELATIVE = _RANKS | {"clip_pct"}
 
 _INT, _FLOAT, _BOOL, _STRING = pa.int32(), pa.float64(), pa.bool_(), pa.string()
 
+BOX_SIDES = ("x", "y", "w", "h")
+"""Of a box in an image: left, top, width and height, as shares of the image's width and height."""
+_BOXES = pa.list_(pa.struct([(side, _FLOAT) for side in BOX_SIDES]))
 
-def _of_text(name: str, dtype: pa.DataType, unit: str, source: str = "") -> Measure:
-    return Measure(name, "text", "collect", dtype, unit, source, f"filters.wording:{name}")
+
+def _of_text(name: str, dtype: pa.DataType, unit: str, source: str = "", module: str = "wording") -> Measure:
+    return Measure(name, "text", "collect", dtype, unit, source, f"filters.{module}:{name}")
 
 
 def _of_original(name: str, dtype: pa.DataType, unit: str, source: str = "") -> Measure:
@@ -64,9 +77,45 @@ def _of_stored(name: str, dtype: pa.DataType, unit: str, source: str = "") -> Me
     return Measure(name, "image", "measure", dtype, unit, source, f"filters.image:{name}")
 
 
+def _of_drawn(name: str, dtype: pa.DataType, unit: str, source: str = "") -> Measure:
+    return Measure(name, "image", "measure", dtype, unit, source, f"filters.drawn:{name}")
+
+
+def _by_model(name: str, dtype: pa.DataType, unit: str, source: str, module: str) -> Measure:
+    return Measure(name, "image", "measure", dtype, unit, source, f"filters.models.{module}")
+
+
+def _by_admit(name: str, dtype: pa.DataType, unit: str, source: str = "") -> Measure:
+    return Measure(name, "sample", "admit", dtype, unit, source, "pipelines")
+
+
+def _by_turn(name: str, dtype: pa.DataType, unit: str, source: str = "", *needs: str) -> Measure:
+    return Measure(name, "sample", "select", dtype, unit, source, "pipelines", needs, relative=True)
+
+
+def _by_key(key: str, source: str = "") -> tuple[Measure, Measure]:
+    """A place and a number among the samples of one query, host or category that stand."""
+    unit = f"place in its {key} by balance.first, from 1"
+    return (
+        _by_turn(f"{key}_rank_kept", pa.int64(), unit, source),
+        _by_turn(f"{key}_count_kept", pa.int64(), f"samples of its {key}"),
+    )
+
+
 def _by_stage(name: str, level: Level, stage: str, dtype: pa.DataType, unit: str, compute: str, *needs: str) -> Measure:
     return Measure(name, level, stage, dtype, unit, "", compute, needs, relative=name in _RELATIVE)
 
+
+def _by_score(name: str, level: Level, dtype: pa.DataType, unit: str, source: str, *needs: str) -> Measure:
+    return Measure(name, level, "score", dtype, unit, source, "pipelines", ("clip_score", *needs))
+
+
+_DB = "PP-OCR by rapidocr; Liao et al. 2020"
+_BERT = "Devlin et al. 2018"
+_LID = "scripts; Joulin et al. 2017"
+_LABELLED = "infra/labelled"
+_GOPHER = "Rae et al. 2021"
+_SCREENS = "infra/bench/screenshots.py"
 
 _TABLE = (
     _of_text("zh_chars", _INT, "count", "Unicode Script=Han"),
@@ -76,7 +125,25 @@ _TABLE = (
     _of_text("is_url", _BOOL, "true where the text is an address"),
     _of_text("special_ratio", _FLOAT, "0.0-1.0, neither letter, digit nor space", "Data-Juicer, special characters"),
     _of_text("digit_ratio", _FLOAT, "0.0-1.0, decimal digits"),
+    _of_text("num_tokens", _INT, "count, by text.vocabulary or of words uncut", _BERT, "texts.wordpieces"),
+    _of_text("language", _STRING, "ISO 639-1, or yue or und, of the text as it came", _LID, "texts.language"),
+    _of_text("is_traditional", _BOOL, "true where text.simplify changes the text as it came", "OpenCC t2s", "zh"),
+    _of_text("is_boilerplate", _BOOL, "true for words of buttons, menus, fillers", _LABELLED, "texts.boilerplate"),
+    _of_text("char_repetition", _FLOAT, "0.0-1.0, runs of 3 characters seen again", _GOPHER, "texts.repetition"),
+    _of_text("word_repetition", _FLOAT, "0.0-1.0, pairs of words seen again", _GOPHER, "texts.repetition"),
+    _of_text("num_nouns", _INT, "count of words tagged n*", "jieba.posseg, run by rjieba", "texts.words"),
+    _of_text("noun_ratio", _FLOAT, "0.0-1.0, of all words, those tagged n*", "jieba.posseg; DanQing", "texts.words"),
+    _of_text("has_contact", _BOOL, "true for a phone, e-mail, QQ, WeChat, identity number", _LABELLED, "contacts"),
+    _of_text("num_names", _INT, "count of people's names, masked or not", f"Wukong; {_LABELLED}", "names"),
+    _of_text("sensitive_hits", _INT, "count of words of lists, text.sensitive", "Wukong; Zero", "texts.phrases"),
+    _of_text("ad_hits", _INT, "count of phrases of lists, text.ads", "Chinese-CLIP", "texts.phrases"),
+    _of_text("text_kind_tags", _STRING, "sentence, tags, title or query", "WuDaoMM, arXiv 2203.11480", "texts.shape"),
+    _of_text("query_in_text", _BOOL, "true where the text has its query; null without", "", "texts.shape"),
     _by_stage("text_count", "text", "admit", pa.int64(), "distinct uids that share it, of all candidates", "pipelines"),
+    _by_admit("host_count", pa.int64(), "images of its host, of all candidates"),
+    _by_admit("host_share", _FLOAT, "0.0-1.0, of all images, those of its host"),
+    _by_admit("keyword_category", _STRING, "category by balance.keywords, over all its texts"),
+    _by_admit("uid_draw", _FLOAT, "0.0-1.0, drawn once and for all for its uid"),
     _of_original("min_side", _INT, "px, of the original", "Wukong, arXiv 2202.06767"),
     _of_original("max_side", _INT, "px, of the original"),
     _of_original("aspect", _FLOAT, ">= 1.0, long side / short side of the original", "Wukong, arXiv 2202.06767"),
@@ -88,6 +155,15 @@ _TABLE = (
     _of_stored("colorfulness", _FLOAT, ">= 0.0, 15 slight, 45 quite, 80 strong", "Hasler and Suesstrunk 2003"),
     _of_stored("is_grayscale", _BOOL, "true where at most 1 pixel in 1000 has channels over 16 apart"),
     _of_stored("border_share", _FLOAT, "0.0-1.0, area of plain rows and columns at the edges"),
+    _of_drawn("num_colors", _INT, "colours of 4,096 (4 bits a channel) that 1 pixel in 1,000 has"),
+    _of_drawn("flat_share", _FLOAT, "0.0-1.0, area of squares of 8 px whose grey spans at most 2 levels"),
+    _of_drawn("is_screenshot", _BOOL, "true where plain areas and straight lines look like a screen's", _SCREENS),
+    _by_model("text_area", _FLOAT, "0.0-1.0, area inside of text boxes", _DB, "text_detector"),
+    _by_model("num_text_boxes", _INT, "count of lines of text", _DB, "text_detector"),
+    _by_model("text_boxes", _BOXES, "boxes of text, sides as shares of the image's", _DB, "text_detector"),
+    _by_model("nsfw", _FLOAT, "0.0-1.0, likelier not safe for work", "Yahoo Open NSFW", "open_nsfw"),
+    _by_model("num_faces", _INT, "count of faces", "YuNet, Wu et al. 2023", "yunet"),
+    _by_model("face_area", _FLOAT, "0.0-1.0, area inside of faces' boxes", "YuNet, Wu et al. 2023", "yunet"),
     _by_stage("phash", "image", "measure", pa.uint64(), "64 bits, first is highest, as imagehash.phash", "dedup.phash"),
     _by_stage("dhash", "image", "measure", pa.uint64(), "64 bits, first is highest, as imagehash.dhash", "dedup.dhash"),
     _by_stage("dup_group", "sample", "dedup", _STRING, "uid of the group's leader", "dedup.groups"),
@@ -95,7 +171,19 @@ _TABLE = (
     _by_stage("pair_rank", "text", "dedup", _INT, "place among equal texts of a group", "dedup.survivors", "dup_group"),
     _by_stage("seen_in", "sample", "dedup", _STRING, "first of dedup.against with it", "dedup.hamming", "dup_group"),
     _by_stage("eval_match", "sample", "dedup", _STRING, "first of dedup.evaluation", "dedup.hamming", "dup_group"),
-    _by_stage("clip_score", "text", "score", _FLOAT, "-1.0-1.0, cosine, rounded to 1e-4", "filters.clip"),
+    _by_stage("clip_score", "text", "score", _FLOAT, "-1.0-1.0, cosine, rounded to 1e-4", "filters.clip.scorer"),
+    _by_score("clip_flip_score", "text", _FLOAT, "-1.0-1.0, cosine with the mirrored image", "Yu et al. 2023"),
+    _by_score(
+        *("masked_clip_score", "text", _FLOAT, "-1.0-1.0, cosine with the image without its writing"),
+        *("T-MARS, arXiv 2307.03132", "text_boxes"),
+    ),
+    _by_score("group_text_rank", "text", _INT, "place in its group for its image, from 1", "TaiSu, NeurIPS 2022"),
+    _by_score("group_image_rank", "text", _INT, "its image's place for the text, from 1", "TaiSu, NeurIPS 2022"),
+    _by_score("aesthetic", "image", _FLOAT, "as its head has it, LAION's from 1 to 10", "LAION-Aesthetics"),
+    _by_score("pwatermark", "image", _FLOAT, "0.0-1.0, likelier to have a watermark", "LAION-5B, arXiv 2210.08402"),
+    _by_score("punsafe", "image", _FLOAT, "0.0-1.0, likelier not safe for work", "LAION-5B, arXiv 2210.08402"),
+    _by_score("zero_shot_category", "image", _STRING, "the nearest of score.categories", "CLIP, arXiv 2103.00020"),
+    _by_score("zero_shot_score", "image", _FLOAT, "-1.0-1.0, cosine with that category", "CLIP, arXiv 2103.00020"),
     _by_stage("clip_pct", "sample", "select", _FLOAT, "0.0-1.0, share with a lower score", "pipelines", "clip_score"),
     Measure(
         "sem_dup_cos",
@@ -108,9 +196,15 @@ _TABLE = (
         ("clip_score",),
         relative=True,
     ),
+    *_by_key("query", "Wukong, arXiv 2202.06767, at most 1,000 a query"),
+    *_by_key("host"),
+    *_by_key("category", "WuDaoMM, arXiv 2203.11480, balanced by category"),
+    _by_turn("host_bad_share", _FLOAT, "0.0-1.0, of its host's samples, those that fell for balance.bad", "GB/T 45654"),
+    _by_turn("balance_prob", _FLOAT, "0.0-1.0, odds by the entries in its caption", "MetaCLIP, arXiv 2309.16671"),
 )
 
 MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _TABLE}
+RANGES = {name: measure.range for name, measure in MEASURES.items() if measure.range is not None}
 
 # A sample's own columns are settled where candidates merge, so only what all candidates of one image share,
 # and what belongs to a text, can be judged before. Offsets in a tar are no property of a sample.
@@ -121,6 +215,8 @@ _AT_COLLECT: tuple[tuple[str, Level], ...] = (
     ("source", "sample"),
 )
 _AT_ADMIT = ("uid", "url", "canonical_url", "page_url", "query", "strength", "category", "license")
+_OF_PAGE = ("warc_record", "page_language", "page_charset", "charset_from", "author")
+_ROLES = ("is_icon", "is_tracker", "is_spacer", "is_avatar")
 _NOT_JUDGED = ("uid", "drop_reason", "detail", "tar_offset", "tar_bytes")
 
 BASE_COLUMNS: Mapping[str, BaseColumn] = {
@@ -128,6 +224,8 @@ BASE_COLUMNS: Mapping[str, BaseColumn] = {
     **{name: BaseColumn(name, "sample", "admit", _STRING) for name in _AT_ADMIT},
     "num_pages": BaseColumn("num_pages", "sample", "admit", _INT),
     "query_rank": BaseColumn("query_rank", "sample", "admit", _INT),
+    **{name: BaseColumn(name, "sample", "admit", _STRING) for name in _OF_PAGE},
+    **{name: BaseColumn(name, "sample", "admit", _BOOL) for name in _ROLES},
     **{
         field.name: BaseColumn(field.name, "image", "fetch", field.type)
         for field in FETCHED
@@ -136,6 +234,9 @@ BASE_COLUMNS: Mapping[str, BaseColumn] = {
 }
 
 _COLUMNS: tuple[BaseColumn | Measure, ...] = (*BASE_COLUMNS.values(), *_TABLE)
+
+OF_SOURCES = ("language", "is_traditional", "query_in_text")
+"""Measures of a text that also depend on what it was before it took its stored form, or on its candidate's query."""
 
 TEXT_LEVEL = frozenset(column.name for column in _COLUMNS if column.level == "text")
 """Columns that belong to one text: a rule that names any of them judges each text."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.expressions import ExpressionReader, RefusedExpressionError, locked_connection
-from filters.measures import MEASURES, TEXT_LEVEL, columns_at
+from filters.measures import MEASURES, RANGES, TEXT_LEVEL, columns_at
 from shards.errors import BrokenRunError
 from shards.schema import REASONS
 
@@ -90,6 +90,7 @@ class RuleEngine:
     def _place_one(self, name: str, expression: str, dup_rank_stage: str) -> PlacedRule:
         known = columns_at(JUDGING_STAGES[-1], dup_rank_stage)
         columns = self._reader.columns_of(expression, known)
+        self._reader.check_comparisons(expression, [name for name in columns if _is_number(known[name])], RANGES)
         stage = next(s for s in JUDGING_STAGES if set(columns) <= columns_at(s, dup_rank_stage).keys())
         self._check_type(expression, {column: known[column] for column in columns})
         return PlacedRule(
@@ -156,6 +157,10 @@ def _pick(table: pa.Table, columns: Collection[str]) -> pa.Table:
         )
     picked = table.select(sorted(columns))
     return picked if columns else picked.append_column("#", pa.nulls(table.num_rows, pa.bool_()))
+
+
+def _is_number(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
 
 
 def _finite(table: pa.Table) -> pa.Table:

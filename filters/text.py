@@ -1,5 +1,6 @@
 """Texts brought into one form before anything measures them, and the measures of a column of texts."""
 
+import functools
 import html
 import re
 import unicodedata
@@ -13,6 +14,7 @@ from filters.characters import (
     AMPERSAND,
     COMPOSES,
     DELETED,
+    EMOJI,
     MAPPED,
     MARKS,
     UNDECODABLE,
@@ -21,39 +23,52 @@ from filters.characters import (
     Counts,
     TextColumn,
     bounded_slices,
+    character_kinds,
     character_mapping,
     replaced,
     texts_of,
 )
 from filters.measures import MEASURES, compute_function
 from filters.settings import TextSettings
+from filters.texts.beside import Beside, MeasuredTexts
 
 MAX_CHARS = 10_000
+_MOST_BYTES = 4 * MAX_CHARS
 # More than two combining marks on one character are decoration (zalgo).
 _SURPLUS_MARKS = re.compile(rf"([{MARKS}]{{2}})[{MARKS}]+")
 
 _TOUCHED = AMPERSAND | COMPOSES | MAPPED | UNDECODABLE
 
 NORMALISED = pa.schema([("text", pa.string()), ("drop_reason", pa.string()), ("detail", pa.string())])
+SOURCES = NORMALISED.append(pa.field("source", pa.string()))
 
 
 def normalise(texts: pa.Array | pa.ChunkedArray, settings: TextSettings) -> pa.Table:
     """Texts in the form that is stored: columns text, drop_reason (`bad_text` or null), detail; rows as given.
 
     Valid UTF-8 in NFC, entities unescaped, full-width ASCII narrowed, no control, bidi, private or zero-width
-    characters, single spaces, Simplified characters, contacts and names as `settings` say. Accepts strings or bytes.
-    Rejected texts are null, but for those with a contact, which is masked in them.
+    characters, single spaces, Simplified characters, emoji, contacts and names as `settings` say. Accepts strings or
+    bytes. Rejected texts are null, but for those with a contact, which is masked in them.
     """
+    return normalise_with_sources(texts, settings).drop_columns(["source"])
+
+
+def normalise_with_sources(texts: pa.Array | pa.ChunkedArray, settings: TextSettings) -> pa.Table:
+    """The same with a column `source` for `text_measures`: the texts cleaned, before characters were simplified and
+    contacts and names masked. It is to be stored nowhere."""
     parts = [_normalise_slice(part, settings) for part in bounded_slices(texts)]
-    return pa.concat_tables(parts) if parts else NORMALISED.empty_table()
+    return pa.concat_tables(parts) if parts else SOURCES.empty_table()
 
 
-def text_measures(texts: pa.Array | pa.ChunkedArray, names: Iterable[str]) -> dict[str, pa.Array]:
-    """The named text measures of normalised texts; null where the text is."""
-    wanted = list(names)
+def text_measures(
+    texts: pa.Array | pa.ChunkedArray, names: Iterable[str], beside: Beside | None = None
+) -> dict[str, pa.Array]:
+    """The named text measures of normalised texts, at most MAX_CHARS characters each; null where the text is."""
+    wanted, beside, done = list(names), beside or Beside(), 0
     pieces: dict[str, list[pa.Array]] = {name: [] for name in wanted}
     for part in bounded_slices(texts):
-        column = TextColumn(part)
+        column = MeasuredTexts(part, beside.slice(done, len(part)))
+        done += len(part)
         for name in wanted:
             pieces[name].append(compute_function(name)(column))
     return {
@@ -64,10 +79,10 @@ def text_measures(texts: pa.Array | pa.ChunkedArray, names: Iterable[str]) -> di
 def _normalise_slice(texts: pa.Array, settings: TextSettings) -> pa.Table:
     texts, detail = _readable(texts)
     column = TextColumn(texts)
-    changed, cleaned, undecodable = _clean(column)
+    changed, cleaned, undecodable = _clean(column, settings)
     detail = _noted(detail, undecodable, "undecodable characters")
     detail = _noted(detail, pc.equal(pc.fill_null(cleaned, ""), ""), "no text")
-    cleaned = pc.if_else(pc.is_null(detail), cleaned, pa.scalar(None, pa.string()))
+    cleaned = source = pc.if_else(pc.is_null(detail), cleaned, pa.scalar(None, pa.string()))
     # One look at the texts as they came tells which rows a step may concern; rows changed since are looked at again.
     if settings.simplify:
         from filters.zh import simplify, traditional_rows
@@ -87,12 +102,12 @@ def _normalise_slice(texts: pa.Array, settings: TextSettings) -> pa.Table:
 
         cleaned = mask_names(cleaned, settings.names)
     reason = pc.if_else(pc.is_null(detail), pa.scalar(None, pa.string()), "bad_text")
-    return pa.table([cleaned, reason, detail], schema=NORMALISED)
+    return pa.table([cleaned, reason, detail, source], schema=SOURCES)
 
 
 def _readable(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Texts that are valid UTF-8 and not over-long, others null, with the reason."""
-    detail = pa.nulls(len(texts), pa.string())
+    texts, detail = _bounded(texts)
     try:
         valid = texts.cast(pa.binary()).cast(pa.string())
     except pa.ArrowInvalid:
@@ -107,6 +122,25 @@ def _readable(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
     return valid, detail
 
 
+def _bounded(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Texts whose bytes alone say that they are over-long as null, before anything else looks at them."""
+    detail = pa.nulls(len(texts), pa.string())
+    over = pc.greater(pc.fill_null(pc.binary_length(texts), 0), _MOST_BYTES)
+    rows = np.flatnonzero(over.to_numpy(zero_copy_only=False))
+    if not len(rows):
+        return texts, detail
+    said = [_said_of_long(value) for value in (texts[row].as_buffer() for row in rows.tolist())]
+    kept = pc.if_else(over, pa.scalar(None, texts.type), texts)
+    return kept, replaced(detail, rows, pa.array(said, pa.string()))
+
+
+def _said_of_long(value: pa.Buffer) -> str:
+    try:
+        return f"length {len(str(value, 'utf-8'))}"
+    except UnicodeDecodeError:
+        return "invalid UTF-8"
+
+
 def _decoded(value: bytes | None) -> str | None:
     try:
         return None if value is None else value.decode("utf-8")
@@ -114,20 +148,30 @@ def _decoded(value: bytes | None) -> str | None:
         return None
 
 
-def _clean(column: TextColumn) -> tuple[Counts, pa.Array, pa.Array]:
+def _clean(column: TextColumn, settings: TextSettings) -> tuple[Counts, pa.Array, pa.Array]:
     """The rows that needed it, the texts without odd characters, and whether each holds U+FFFD."""
-    rows = column.rows_with((column.kinds & _TOUCHED != 0) | _odd_spaces(column.codes, column.starts))
-    some, undecodable = _clean_some(column.texts.take(pa.array(rows)))
+    touched, mapping = (_TOUCHED, character_mapping())
+    if settings.emoji == "drop":
+        touched, mapping = (_TOUCHED | EMOJI, _mapping_without_emoji())
+    rows = column.rows_with((column.kinds & touched != 0) | _odd_spaces(column.codes, column.starts))
+    some, undecodable = _clean_some(column.texts.take(pa.array(rows)), mapping)
     return rows, replaced(column.texts, rows, some), _flags(len(column.texts), rows, undecodable)
 
 
-def _clean_some(texts: pa.Array) -> tuple[pa.Array, Bools]:
+def _clean_some(texts: pa.Array, mapping: Codes) -> tuple[pa.Array, Bools]:
     column = TextColumn(texts)
     slow = column.rows_with(column.kinds & (AMPERSAND | COMPOSES) != 0)
     if len(slow):
-        texts = replaced(texts, slow, _recomposed(texts.take(pa.array(slow))))
+        texts = replaced(texts, slow, _recomposed(texts.take(pa.array(slow)), mapping))
         column = TextColumn(texts)
-    return _mapped(texts), column.count(UNDECODABLE) > 0
+    return _mapped(texts, mapping), column.count(UNDECODABLE) > 0
+
+
+@functools.cache
+def _mapping_without_emoji() -> Codes:
+    mapping = np.where(character_kinds() & EMOJI != 0, np.uint32(DELETED), character_mapping())
+    mapping.setflags(write=False)
+    return np.asarray(mapping, np.uint32)
 
 
 def _flags(num_texts: int, rows: Counts, values: pa.Array | Bools) -> pa.Array:
@@ -137,17 +181,17 @@ def _flags(num_texts: int, rows: Counts, values: pa.Array | Bools) -> pa.Array:
     return pa.array(flags)
 
 
-def _recomposed(texts: pa.Array) -> pa.Array:
+def _recomposed(texts: pa.Array, mapping: Codes) -> pa.Array:
     """Entities unescaped (twice: pages escape what was escaped), then NFC with few marks on one character."""
     unescaped = pa.array([html.unescape(html.unescape(text)) for text in texts.to_pylist()], pa.string())
-    marked = [unicodedata.normalize("NFC", text) for text in _mapped(unescaped).to_pylist()]
+    marked = [unicodedata.normalize("NFC", text) for text in _mapped(unescaped, mapping).to_pylist()]
     return pa.array([_SURPLUS_MARKS.sub(r"\1", text) for text in marked], pa.string())
 
 
-def _mapped(texts: pa.Array) -> pa.Array:
-    """Every character as `character_mapping` stores it, runs of spaces as one, none at the ends."""
+def _mapped(texts: pa.Array, mapping: Codes) -> pa.Array:
+    """Every character as `mapping` stores it, runs of spaces as one, none at the ends."""
     column = TextColumn(texts)
-    codes, starts = character_mapping()[column.codes], column.starts
+    codes, starts = mapping[column.codes], column.starts
     codes, starts = _kept(codes, starts, codes != DELETED)
     codes, starts = _kept(codes, starts, ~_surplus_spaces(codes, starts))
     codes, starts = _kept(codes, starts, ~_final_spaces(codes, starts))

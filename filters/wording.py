@@ -6,18 +6,26 @@ import pyarrow.compute as pc
 
 from filters.characters import DIGIT, HAN, SPACE, SPECIAL, Counts, TextColumn
 
-_IMAGE_EXTENSION = r"\.(jpe?g|jfif|png|gif|bmp|webp|tiff?|heic|avif|svg|psd|ico)$"
+_IMAGE_EXTENSION = r"\.(jpe?g|jfif|png|gif|bmp|webp|tiff?|heic|avif|svg|psd|ico|cr2|nef|arw|dng|raw)([!~@_&?].*)?$"
 # What cameras, phones and editors call a picture, with nothing but numbers and dates behind it.
 _CAMERA_NAME = (
-    r"^(img|image|images|dsc[nf]?|dcim|pict?|photo|mvimg|pxl|wx_camera|mmexport|screen ?shot|snipaste|untitled"
-    r"|qq图片|qq截图|微信图片|微信截图|屏幕快照|屏幕截图|未命名|未标题-?|无标题|新建位图图像)"
-    r"[-_ .:0-9at年月日上下午()（）]*$"
-    r"|^(截屏|截图|图片|图像|照片|图|p|pic)[-_ (（]*[0-9][-_ .0-9()（）]*$"
+    r"^(_?[a-z]?img|image|images|_?dsc[nf]?|dcim|pict?|photo|mvimg|pxl|wx_camera|mmexport|screen ?shot|snipaste"
+    r"|untitled|(qq|tim|微信|企业微信|钉钉|qq浏览器)(图片|截图)|屏幕快照|屏幕截图|未命名|未标题-?|无标题|新建位图图像)"
+    r"[-_ .:0-9at年月日上下午()（）]*( ?(拷贝|副本|copy))?$"
+    r"|^timg$|^(截屏|截图|扫描件?|下载|图片|图像|照片|图|p|pic"
+    r"|cimg|imag|hpim|gopr|dji|cam|sam|_mg|beauty|meitu|camera|scan)[-_ (（]*[0-9][-_ .:0-9上下午()（）]*$"
 )
 _BARE_NUMBER = r"^[-_ .()0-9]*[0-9][-_ .()0-9]*$"
 _DIGEST = r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,})([-_][0-9]+)?$"
+# Hash-like names of image hosts: one word with letters and many numbers in turn.
+_HASHED = (
+    r"^[0-9a-z]*([0-9][a-z]+){4,}[0-9a-z_-]*$|^u=[0-9]{6,},[0-9]{6,}.*$|^[a-z]{2,4}[0-9]{10,}$"
+    r"|^.{1,40}_[0-9]{4}[-.]?[0-9]{2}[-.]?[0-9]{2}.*\\.(jpe?g|png)$"
+)
 _SNAKE_CASE = r"^[a-z0-9]+([-]?[a-z0-9]+)*(_[-a-z0-9]+)+$"
-_FILENAME = "|".join(f"({part})" for part in (_IMAGE_EXTENSION, _CAMERA_NAME, _BARE_NUMBER, _DIGEST, _SNAKE_CASE))
+_FILENAME = "|".join(
+    f"({part})" for part in (_IMAGE_EXTENSION, _CAMERA_NAME, _BARE_NUMBER, _DIGEST, _HASHED, _SNAKE_CASE)
+)
 
 _ADDRESS = (
     r"^((https?:)?//|www\.)[^\s]+$"

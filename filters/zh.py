@@ -4,8 +4,10 @@ import functools
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.characters import Bools, Counts, TextColumn, replaced
+from filters.texts.beside import sources_of
 
 _NUM_CODES = 0x110000
 # Blocks with characters that OpenCC's t2s dictionary knows.
@@ -22,7 +24,7 @@ def simplify(texts: pa.Array) -> pa.Array:
     if not len(rows):
         return texts
     before = texts.take(pa.array(rows)).to_pylist()
-    return replaced(texts, rows, pa.array(_convert(before), pa.string()))
+    return replaced(texts, rows, pa.array(converted(before), pa.string()))
 
 
 def traditional_rows(column: TextColumn) -> Counts:
@@ -30,28 +32,34 @@ def traditional_rows(column: TextColumn) -> Counts:
     return column.rows_with(traditional_characters()[column.codes])
 
 
+def is_traditional(column: TextColumn) -> pa.Array:
+    """True where OpenCC's `t2s` changes the text as it came: it was written in Traditional characters, if only some."""
+    sources = sources_of(column).texts
+    changed = pc.not_equal(sources, simplify(sources))
+    return pc.if_else(pc.is_valid(column.texts), pc.fill_null(changed, False), None)
+
+
 @functools.cache
 def traditional_characters() -> Bools:
     """For every code point, whether OpenCC writes it otherwise where it stands alone."""
     changed = np.zeros(_NUM_CODES, dtype=np.bool_)
     characters = [chr(code) for first, end in _BLOCKS for code in range(first, end)]
-    for before, after in zip(characters, _convert(characters), strict=True):
+    for before, after in zip(characters, converted(characters), strict=True):
         changed[ord(before)] = before != after
     changed.setflags(write=False)
     return changed
 
 
-def _convert(texts: list[str]) -> list[str]:
-    """All in one call: no phrase of the dictionary crosses a line break."""
-    converter = _opencc()
-    converted: list[str] = converter.convert("\n".join(texts)).split("\n")
-    if len(converted) != len(texts):
-        raise ValueError(f"{len(texts)} texts came back as {len(converted)}: one holds a line break")
-    return converted
+def converted(texts: list[str], conversion: str = "t2s") -> list[str]:
+    """The texts as one of OpenCC's conversions has them, all in one call: none of its phrases crosses a line break."""
+    result: list[str] = _opencc(conversion).convert("\n".join(texts)).split("\n")
+    if len(result) != len(texts):
+        raise ValueError(f"{len(texts)} texts came back as {len(result)}: one holds a line break")
+    return result
 
 
 @functools.cache
-def _opencc():  # type: ignore[no-untyped-def]  # opencc carries no types
+def _opencc(conversion: str):  # type: ignore[no-untyped-def]  # opencc carries no types
     import opencc
 
-    return opencc.OpenCC("t2s")
+    return opencc.OpenCC(conversion)

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source infra/install.sh
-install_extras clip,onnx,demo,dev
+install_extras clip,onnx,ocr,safety,demo,dev
 select=(-m "not slow")
 if [ "${1:-}" = "--all" ]; then
   select=()

@@ -6,13 +6,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from filters.measures import MEASURES, code_version
+from filters.clip.asked import deciding_settings
+from filters.measures import MEASURES
+from filters.models.files import is_of_version
 from pipelines.checks import checked_plan
 from pipelines.flow.fetch import fetch_settings
 from pipelines.flow.holders import rechecks
 from pipelines.flow.known_sets import refuse_own_folder
 from pipelines.plan_file import read_plan
 from pipelines.problems import Problem, raise_problems
+from pipelines.recipe import said_at
 from pipelines.tasks import Plan
 from shards.catalog import planned_parts
 from shards.errors import UsageError
@@ -33,8 +36,10 @@ def plan_again(mapping: Mapping[str, Any], what: str, run: Path) -> Plan:
         told = (
             f"is not the source of {run}; only what a run has can be decided again: leave it as the run's recipe has it"
         )
-        raise_problems(what, [Problem("source", told)])
-    raise_problems(what, [*_changed_settings(plan, theirs, run), *_missing_measures(plan, theirs, run)])
+        raise_problems(what, [Problem("source", told)], said_at(mapping))
+    raise_problems(
+        what, [*_changed_settings(plan, theirs, run), *_missing_measures(plan, theirs, run)], said_at(mapping)
+    )
     return plan
 
 
@@ -61,6 +66,8 @@ def _changed_settings(plan: Plan, theirs: Plan, run: Path) -> Iterator[Problem]:
     if plan.scores and theirs.scores and ours.score is not None and before.score is not None:
         others = tuple(name for name in type(ours.score).model_fields if name not in _DECIDING_SCORES)
         yield from _differences("score", ours.score, before.score, run, others)
+        new, old = (deciding_settings(plan.measures, score) for score in (ours.score, before.score))
+        yield from (_changed(f"score.{name}", new[name], old[name], run) for name in new if new[name] != old[name])
     for section, name in (("crawler", "opt_outs"), ("fetch", "verify_sha256")):
         new, old = (getattr(getattr(recipe, section), name) for recipe in (ours, before))
         if new != old:
@@ -92,7 +99,7 @@ def _missing_measures(plan: Plan, theirs: Plan, run: Path) -> Iterator[Problem]:
     wanted = [name for name in plan.measures if MEASURES[name].stage in _STORED]
     for name in wanted:
         if name not in theirs.measures or name in outdated:
-            lack = "measured by other code than this version's" if name in outdated else "never measured"
+            lack = "measured by other code or another model than now" if name in outdated else "never measured"
             does = _STORED[MEASURES[name].stage]
             told = f"{name} was {lack} in {run}; `curate run` with this recipe and --out {run} {does}"
             yield from (Problem(place, told) for place in _askers(name, plan))
@@ -108,7 +115,7 @@ def _outdated(plan: Plan, theirs: Plan, run: Path) -> set[str]:
         for step, stage in (("collect", "collect"), ("measure", "measure"))
         for versions in _versions(run, step)
         for name in set(plan.measures) & set(theirs.measures)
-        if MEASURES[name].stage == stage and code_version(name) not in versions
+        if MEASURES[name].stage == stage and not is_of_version(name, versions, plan.recipe.models)
     }
 
 

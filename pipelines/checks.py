@@ -6,14 +6,17 @@ from typing import Any
 
 from crawler.lists.shards_source import ShardsSource
 from crawler.sources import TableSource
-from filters.clip_weights import check_files
+from filters.clip.weights import check_files
 from filters.measures import MEASURES, needed_measures
+from filters.models.feed import model_problems
 from filters.rules import PlacedRule, place_rules
+from pipelines.balance_checks import balance_needs, balance_problems
 from pipelines.flow.known_sets import known_set_problems
 from pipelines.flow.reuse import reuse_problems
 from pipelines.flow.takedown_lists import tombstone_problems
+from pipelines.flow.text_lists import text_list_problems
 from pipelines.problems import Problem, raise_problems
-from pipelines.recipe import Recipe, parse_recipe
+from pipelines.recipe import Recipe, parse_recipe, said_at
 from pipelines.tasks import Plan
 from shards.errors import UsageError
 from shards.layouts import LAYOUTS
@@ -32,18 +35,21 @@ def checked_plan(mapping: Mapping[str, Any], what: str, bring_models: bool = Tru
     problems += _identity_problems(mapping)
     problems += _missing_model_problems(mapping, rules)
     if recipe is None:
-        raise_problems(what, problems)
+        raise_problems(what, problems, said_at(mapping))
         raise AssertionError("a recipe without a model has problems")
     plan = Plan(recipe, tuple(rules), measures_needed(recipe, rules))
     problems += _sha256_problems(recipe)
     problems += _recheck_problems(recipe)
     problems += [] if again else reuse_problems(recipe)
+    problems += [] if again else text_list_problems(recipe.text)
     problems += tombstone_problems(recipe.tombstones)
     problems += known_set_problems(recipe.dedup)
     problems += _unknown_set_problems(recipe, plan)
+    problems += balance_problems(plan)
     if not problems and not again:
         problems += _model_problems(plan, bring_models)
-    raise_problems(what, problems)
+        problems += [Problem(*told) for told in model_problems(plan.measures, plan.recipe.models, bring_models)]
+    raise_problems(what, problems, said_at(mapping))
     return plan
 
 
@@ -79,6 +85,7 @@ def measures_needed(recipe: Recipe, rules: list[PlacedRule]) -> tuple[str, ...]:
         names.add("dup_group")  # near-duplicates are never parted by a split
     if {"dup_rank", "pair_rank", "dup_group"} & names:
         names |= {"dup_rank", *recipe.dedup.needed_measures}
+    names |= balance_needs(recipe, names)
     if "sem_dup_cos" in names:
         names |= {*recipe.dedup.needed_measures}
     needed = needed_measures(names)
@@ -148,7 +155,7 @@ def _missing_model_problems(mapping: Mapping[str, Any], rules: list[PlacedRule])
     return [Problem("score", f"is required, because {who} clip_score: name a model, or drop them")]
 
 
-_SCORES = frozenset({"clip_score", "clip_pct", "sem_dup_cos"})
+_SCORES = frozenset(name for name in MEASURES if "clip_score" in needed_measures([name]))
 
 
 def _lacks(section: object, key: str) -> bool:
@@ -160,11 +167,14 @@ def _model_problems(plan: Plan, bring_models: bool) -> list[Problem]:
         return []
     try:
         if bring_models:
-            from filters.clip import check_scorer
+            from filters.clip.scorer import check_scorer
 
             check_scorer(plan.recipe.score)
         else:
             check_files(plan.recipe.score)
     except UsageError as error:
         return [Problem("score", str(error))]
-    return []
+    from filters.clip.asked import problems_of
+
+    found = problems_of(plan.measures, plan.recipe.score, bring_models)
+    return [Problem(place, message) for place, message in found]

@@ -1,7 +1,9 @@
 """The page of measures, made from their one table: `python -m pipelines.measures_page > infra/docs/measures.md`."""
 
+import csv
 from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 
 from filters.measures import BASE_COLUMNS, MEASURES, BaseColumn, Measure
 from pipelines.stages import STAGES
@@ -14,7 +16,13 @@ a test holds the two together. A rule is one SQL expression over these columns, 
 which all of them exist. A rule that names a column of a **text** judges each text of a sample; all others judge the
 sample. Null is not true: a rule drops what it cannot know. A measure is computed only if a rule or `measures:` names
 it. *Relative* measures are worked out anew over the samples that still stand whenever a rule names them.
+
+Costs are CPU time of one core where a measure is computed alone, as the benches named in
+`pipelines/measure_costs.tsv` found them; measures that need the words of a text (`num_nouns`, `noun_ratio`,
+`word_repetition`, `text_kind_tags`) share them, so that all four cost little more than one. What no bench has
+measured has no cost here.
 """
+COSTS = Path(__file__).parent / "measure_costs.tsv"
 
 
 def measures_page() -> str:
@@ -30,17 +38,25 @@ def _section(stage: str, does: str) -> str:
         return ""
     lines = [f"## From {stage} on", "", f"What the stage does: {does}.", ""]
     if measures:
-        lines += ["| measure | of | type | unit | source |", "|---|---|---|---|---|", *_measure_rows(measures), ""]
+        lines += ["| measure | of | type | unit | source | cost |", "|---|---|---|---|---|---|"]
+        lines += [*_measure_rows(measures), ""]
     if plain:
         lines += [f"Known without measuring: {'; '.join(_plain_columns(plain))}.", ""]
     return "\n".join(lines)
 
 
 def _measure_rows(measures: list[Measure]) -> Iterator[str]:
+    costs = measure_costs()
     for measure in measures:
         of = f"{measure.level}, relative" if measure.relative else measure.level
+        cost = costs.get(measure.name, "")
+        yield f"| `{measure.name}` | {of} | {measure.dtype} | {measure.unit} | {measure.source} | {cost} |"
 
-        yield f"| `{measure.name}` | {of} | {measure.dtype} | {measure.unit} | {measure.source} |"
+
+def measure_costs() -> dict[str, str]:
+    """What each measure cost when a bench last looked, as `2.4 us a row` or `1.1 ms an image`."""
+    with COSTS.open(encoding="utf-8", newline="") as file:
+        return {row["measure"]: row["cost"] for row in csv.DictReader(file, delimiter="\t")}
 
 
 def _plain_columns(columns: list[BaseColumn]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`curate plan`: what a run would do, in words, with what it would cost as far as that can be known."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +15,10 @@ from crawler.search.source import SearchSource
 from crawler.settings import CrawlerSettings
 from crawler.sources import CrawlSource, TableSource
 from crawler.urls import canonical_urls
-from filters.clip_settings import ScoreSettings
-from filters.clip_weights import LOCAL_DIR, local_folder, score_identity
+from filters.clip.settings import ScoreSettings
+from filters.clip.weights import LOCAL_DIR, local_folder, score_identity
 from filters.measures import MEASURES, stage_of
+from filters.models.files import file_digest, model_file, models_behind
 from pipelines.flow.collect import source_slices
 from pipelines.flow.lanes import CPU_S_PER_ROW
 from pipelines.flow.search import query_slices
@@ -55,7 +57,17 @@ def describe_plan(plan: Plan) -> str:
             f"model    {model.model}" + (f", {model.pretrained}" if model.pretrained else "") + f", {model.precision}",
             *_model_facts(model),
         ]
+    lines += _image_models(plan)
     return "\n".join([*lines, "", *_expectations(plan)])
+
+
+def _image_models(plan: Plan) -> Iterator[str]:
+    """The models behind measures of stored copies, with the files that hold them."""
+    for number, model in enumerate(models_behind(plan.measures)):
+        path = model_file(model, plan.recipe.models)
+        yield ("" if number or plan.scores else "\n") + (
+            f"model    {model}, {path}, sha256 {file_digest(path)[:_SHOWN_DIGITS]}…"
+        )
 
 
 def _has_stage(plan: Plan, stage: str) -> bool:

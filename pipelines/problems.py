@@ -59,12 +59,19 @@ class _Found:
     is_choice: bool
 
 
-def raise_problems(what: str, problems: Sequence[Problem]) -> None:
-    """Raise one `UsageError` that lists every problem; nothing if there is none."""
+def raise_problems(what: str, problems: Sequence[Problem], said_at: Mapping[str, str]) -> None:
+    """Raise one `UsageError` that lists every problem and where its place was `said_at`; nothing if there is none."""
     if problems:
         count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
-        lines = "\n".join(f"  {problem}" for problem in problems)
+        lines = "\n".join(f"  {_nearest_place(problem.place, said_at)}{problem}" for problem in problems)
         raise UsageError(f"{what} has {count}; nothing was run:\n{lines}")
+
+
+def _nearest_place(place: str, said_at: Mapping[str, str]) -> str:
+    """`line 7: ` for a place that was said there, or whose section was; nothing where none of it was said."""
+    while place and place not in said_at:
+        place = place.rpartition(".")[0]
+    return f"{said_at[place]}: " if place else ""
 
 
 def explained(error: ValidationError, mapping: Mapping[str, Any], schema: Schema) -> list[Problem]:

@@ -1,7 +1,7 @@
 """The recipe: one YAML file that says a run in full, checked whole before anything runs."""
 
 import os.path
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ from pydantic import Field, ValidationError, field_validator
 from crawler.settings import CrawlerSettings, FetchSettings, NetworkSettings
 from crawler.sources import Source
 from dedup.settings import DedupSettings
-from filters.clip_settings import ScoreSettings
+from filters.balance_settings import BalanceSettings
+from filters.clip.settings import ScoreSettings
+from filters.models.settings import ModelSettings
 from filters.settings import TextSettings
 from pipelines.problems import Problem, explained
 from pipelines.release_settings import ReleaseSettings
-from pipelines.strict_yaml import load_yaml
+from pipelines.strict_yaml import load_with_lines, load_yaml
 from shards.errors import UsageError
 from shards.image_settings import ImageSettings
 from shards.settings import Section
@@ -33,6 +35,14 @@ class ReuseSettings(Section):
     )
 
 
+class RecipeMapping(dict[str, Any]):
+    """What recipe files and overrides say together, and where each of its dotted places was said."""
+
+    def __init__(self, sections: Mapping[str, Any], said_at: Mapping[str, str]) -> None:
+        super().__init__(sections)
+        self.said_at = said_at
+
+
 class Recipe(Section):
     """One run in full. Settings that decide what is in the dataset are fingerprinted; the others are not."""
 
@@ -44,7 +54,9 @@ class Recipe(Section):
     text: TextSettings = Field(default_factory=TextSettings, description="How texts are normalised.")
     image: ImageSettings = Field(default_factory=ImageSettings, description="The stored copy.")
     score: ScoreSettings | None = Field(default=None, description="The model behind clip_score.")
+    models: ModelSettings = Field(default_factory=ModelSettings, description="Models that look at stored copies.")
     dedup: DedupSettings = Field(default_factory=DedupSettings, description="How duplicates are found and kept.")
+    balance: BalanceSettings = Field(default_factory=BalanceSettings, description="What measures of balance count by.")
     measures: list[str] = Field(default=[], description="Measures to compute beyond what rules name.")
     reuse: list[str | ReuseSettings] = Field(
         default=[],
@@ -72,15 +84,27 @@ class Recipe(Section):
         return value
 
 
-def read_recipe(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def read_recipe(name: str, overrides: Sequence[str] = ()) -> RecipeMapping:
     """The recipe's mapping with `extends` resolved and `--set` overrides applied; not yet validated.
 
     `name` is a path or the name of a shipped recipe. Raises `UsageError`.
     """
-    mapping = _with_bases(name, seen=())
+    mapping, places = _with_bases(name, seen=())
     for override in overrides:
-        _apply_override(mapping, override)
-    return mapping
+        place = _apply_override(mapping, override)
+        places |= dict.fromkeys([place, *_sections_of(place, places)], "--set")
+    return RecipeMapping(mapping, places)
+
+
+def _sections_of(place: str, places: Mapping[str, str]) -> Iterator[str]:
+    """The sections around a place that no file said."""
+    while (place := place.rpartition(".")[0]) and place not in places:
+        yield place
+
+
+def said_at(mapping: Mapping[str, Any]) -> Mapping[str, str]:
+    """Where each dotted place of a recipe was said, as `line 7`; empty for a mapping that no file said."""
+    return mapping.said_at if isinstance(mapping, RecipeMapping) else {}
 
 
 def parse_recipe(mapping: Mapping[str, Any]) -> tuple[Recipe | None, list[Problem]]:
@@ -96,18 +120,20 @@ def shipped_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))}
 
 
-def _with_bases(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+def _with_bases(name: str, seen: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
     if name in seen:
         raise UsageError(f"recipe {name}: `extends` comes back to itself ({' -> '.join((*seen, name))})")
     path = _recipe_path(name)
-    mapping: dict[str, Any] = load_yaml(path)
+    mapping, lines = load_with_lines(path)
+    places = {place: f"{path.name} line {line}" if seen else f"line {line}" for place, line in lines.items()}
     base = mapping.pop("extends", None)
     if base is None:
-        return mapping
+        return mapping, places
     if not isinstance(base, str):
         raise UsageError(f"recipe {path}: extends: expected the name of a recipe, got {type(base).__name__}")
     beside = path.parent / base
-    return _merge(_with_bases(str(beside) if beside.is_file() else base, (*seen, name)), mapping)
+    below, places_below = _with_bases(str(beside) if beside.is_file() else base, (*seen, name))
+    return _merge(below, mapping), places_below | places
 
 
 def _recipe_path(name: str) -> Path:
@@ -137,7 +163,8 @@ def _without_nulls(rules: Any) -> Any:
     return {name: rule for name, rule in rules.items() if rule is not None} if isinstance(rules, dict) else rules
 
 
-def _apply_override(mapping: dict[str, Any], override: str) -> None:
+def _apply_override(mapping: dict[str, Any], override: str) -> str:
+    """Put the value of `PLACE=VALUE` into the mapping; returns the place."""
     place, equals, text = override.partition("=")
     if not equals or not place.strip():
         raise UsageError(f"--set {override}: expected PLACE=VALUE, as in --set rules.too_small='min_side > 256'")
@@ -157,6 +184,7 @@ def _apply_override(mapping: dict[str, Any], override: str) -> None:
         target.pop(keys[-1], None)
     else:
         target[keys[-1]] = value
+    return ".".join(keys)
 
 
 def _as_sql(expression: object) -> object:

@@ -16,6 +16,7 @@ from pipelines.waiting import Attempted, Waiting
 from pipelines.workers import Pool, TaskFailedError, WorkerDiedError
 from shards.catalog import KEPT, PLAN_FILE
 from shards.errors import BadInputError, BrokenRunError, CurateError, DiskError, TryAgainError, UsageError
+from shards.parts import Record
 from shards.storage import put_whole
 
 MAX_TRIES = 3
@@ -38,6 +39,7 @@ class Runner:
     num_dead: int = 0
     _running: dict[object, Attempted] = field(default_factory=dict)
     _planned: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    _files: dict[str, dict[tuple[int, str], tuple[str, ...]]] = field(default_factory=dict)
 
     def run(self, stages: Sequence[Stage] = STAGES) -> Flow:
         """Every stage in turn; returns the finished flow. Raises the first fault that is not a part's own."""
@@ -57,7 +59,7 @@ class Runner:
                 self._run_batch(batch)
                 flow.finish(batch)
             for step in steps:  # not before: until then a later batch may take up what a kill left behind
-                self.context.folder(step).sweep()
+                self.context.folder(step).sweep(self._files.pop(step, {}))
             self.progress.end(stage.name)
         return flow
 
@@ -87,6 +89,7 @@ class Runner:
             return False
         record = folder.record(task.index, task.fingerprint)
         if folder.is_whole(record):
+            self._note_files(task, record)
             self.progress.skip(task, record)
             return True
         folder.forget(task.index, task.fingerprint)
@@ -108,6 +111,7 @@ class Runner:
         task = attempted.task
         record, fault = self._outcome(handle)
         if fault is None:
+            self._note_files(task, record)
             self.progress.done(task, record)
         else:
             _stop_for_good(fault)
@@ -119,6 +123,11 @@ class Runner:
                 return
             self._set_aside(task, fault)
         waiting.ended(task)
+
+    def _note_files(self, task: Task, record: Record) -> None:
+        """What a committed part consists of, so that its record need not be read again when its step is swept."""
+        names = tuple(file.name for file in record.files)
+        self._files.setdefault(task.step, {})[task.index, task.fingerprint[:8]] = names
 
     def _outcome(self, handle: object) -> tuple[Any, Exception | None]:
         """What a task gave, or its fault: the one place where a part's unforeseen fault is caught."""

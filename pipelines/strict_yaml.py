@@ -1,5 +1,6 @@
 """YAML as recipes are allowed to use it: safe, small, no duplicate keys, few aliases."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +62,16 @@ class _StrictLoader(yaml.SafeLoader):
 
 def load_yaml(source: Path | str, what: str = "") -> Any:
     """Parse a file (which must hold a mapping) or a value given as text. Raises `UsageError` naming line and column."""
-    if isinstance(source, str):
-        return _parse(source, what)
-    text = _read(source)
-    value = _parse(text, f"recipe {source}")
+    return _parse(source, what)[0] if isinstance(source, str) else load_with_lines(source)[0]
+
+
+def load_with_lines(source: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """A file's mapping, and the line from 1 of each dotted place in it. Raises `UsageError` naming line and column."""
+    value, lines = _parse(_read(source), f"recipe {source}")
     if not isinstance(value, dict):
         found = "nothing" if value is None else "a list" if isinstance(value, list) else f"only {value!r:.80}"
         raise UsageError(f"recipe {source}: expected sections such as `name:` and `source:`, found {found}")
-    return value
+    return value, lines
 
 
 def _read(path: Path) -> str:
@@ -82,9 +85,11 @@ def _read(path: Path) -> str:
         raise UsageError(f"recipe {path}: {error.strerror}") from error
 
 
-def _parse(text: str, what: str) -> Any:
+def _parse(text: str, what: str) -> tuple[Any, dict[str, int]]:
     try:
-        return _StrictLoader(text).get_single_data()
+        loader = _StrictLoader(text)
+        node = loader.get_single_node()
+        return (None, {}) if node is None else (loader.construct_document(node), dict(_lines(node)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -94,3 +99,17 @@ def _parse(text: str, what: str) -> Any:
         raise UsageError(f"{what}: not a readable YAML: nested too deeply") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: the 45th of May, or a number of 5,000 digits
         raise UsageError(f"{what}: not a readable YAML: {' '.join(str(error).split())}") from error
+
+
+def _lines(node: yaml.Node, place: str = "") -> Iterator[tuple[str, int]]:
+    """The dotted places below a node with the lines of their keys, or of their values in a list."""
+    if isinstance(node, yaml.MappingNode):
+        below = [(str(key.value), key, value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        below = [(str(number), value, value) for number, value in enumerate(node.value)]
+    else:
+        return
+    for name, mark, value in below:
+        inner = f"{place}.{name}" if place else name
+        yield inner, mark.start_mark.line + 1
+        yield from _lines(value, inner)

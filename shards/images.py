@@ -210,9 +210,10 @@ def _decode_opened(data: bytes, found: str, task: _Task) -> Decoded | None:
         if width * height > task.max_pixels:
             return None
         target = task.target(width, height)
-        flat, alpha_share = _flat_pixels(opened, data, found, target)
+        flat, alpha_share = _flat_pixels(opened, data, found, target, task.is_check_only)
         turn = orientation_of(opened.info.get("exif"))
-        upright = turned(to_srgb(_fitted(flat, target, task), opened.info.get("icc_profile")), turn)
+        fitted = _fitted(flat, target, task)
+        upright = fitted if task.is_check_only else turned(to_srgb(fitted, opened.info.get("icc_profile")), turn)
         is_animated = found != "jpeg" and bool(getattr(opened, "is_animated", False))
     if turn >= 5:
         width, height = height, width
@@ -220,10 +221,13 @@ def _decode_opened(data: bytes, found: str, task: _Task) -> Decoded | None:
 
 
 def _flat_pixels(
-    opened: "PillowImage", data: bytes, found: str, target: tuple[int, int]
+    opened: "PillowImage", data: bytes, found: str, target: tuple[int, int], is_check_only: bool
 ) -> tuple["PillowImage", float]:
     if found == "jpeg":
-        if opened.mode in ("L", "RGB") and (plain := _plain_jpeg(data, opened.mode, opened.size, target)) is not None:
+        mode, least = opened.mode, target
+        if is_check_only:  # colours are read either way, and need not be made; below this side Pillow would be asked
+            mode, least = "L" if mode == "RGB" else mode, (_MIN_SCALED_SIDE, _MIN_SCALED_SIDE)
+        if mode in ("L", "RGB") and (plain := _plain_jpeg(data, mode, opened.size, least)) is not None:
             return plain, 0.0
         opened.draft(None, target)  # type: ignore[no-untyped-call, arg-type, unused-ignore]  # None keeps the mode
     tiles = getattr(opened, "tile", [])

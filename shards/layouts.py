@@ -56,10 +56,12 @@ LAYOUTS = {
     "coyo": Layout(Columns(url="url", text="text"), text_kind="alt", strength="weak"),
     "datacomp": Layout(Columns(url="url", text="text", sha256="sha256"), text_kind="alt", strength="weak"),
     "danqing": Layout(Columns(url="url", text="alt_text"), text_kind="alt", strength="weak"),
+    "taisu": Layout(Columns(url="url", text="caption"), strength="weak"),
     "img2dataset": Layout(Columns(url="url", text="caption", sha256="sha256")),
 }
 """Lists of URLs, as their authors released them: `../shared/RELEASES.md` section 2 names the source of each.
 
 The sha256 of DataComp and img2dataset is of the bytes as downloaded; LAION's `hash` is of URL and text, COYO's is
-perceptual: neither says what bytes to expect. WenLan's records were released without URLs: `url` is ours.
+perceptual: neither says what bytes to expect. WenLan's records were released without URLs: `url` is ours. Of TaiSu's
+CSV the column `url` is known from its authors' downloader, `caption` is not: where it is another, give `columns:`.
 """

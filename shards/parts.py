@@ -2,15 +2,20 @@
 
 import hashlib
 import json
+import os
 import re
 import secrets
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from shards.digested_writer import DigestedWriter
 from shards.errors import BrokenRunError
-from shards.storage import disk_faults, list_names, publish, put_if_absent, put_whole, sha256_of
+from shards.storage import disk_faults, list_names, publish, put_if_absent, put_whole, sha256_of, sync_folder
 
 _RECORD_NAME = re.compile(r"(\d{6,})-([0-9a-f]{8})\.json\Z")
 
@@ -62,18 +67,21 @@ class StepFolder:
     def __init__(self, run: Path, step: str) -> None:
         self.path = run / step
         self.step = step
-        self._done = self.path / "_done"
+        # Texts, since a run of 100,000 parts asks for each of them, and a Path costs as much as reading a record.
+        self._place = os.fspath(self.path)
+        self._done = f"{self._place}/_done"
 
     def committed(self) -> set[tuple[int, str]]:
         """(index, first 8 digits of the fingerprint) of every record, by one listing."""
-        matches = (_RECORD_NAME.match(name) for name in list_names(self._done))
+        matches = (_RECORD_NAME.match(name) for name in list_names(Path(self._done)))
         return {(int(match[1]), match[2]) for match in matches if match}
 
     def record(self, index: int, part_fingerprint: str) -> Record:
         """The record of a committed part. Raises `BrokenRunError` if it cannot be read."""
         path = self._record_path(index, part_fingerprint)
         try:
-            return Record.from_json(path.read_bytes())
+            with open(path, "rb") as file:
+                return Record.from_json(file.read())
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise BrokenRunError(f"{path}: unreadable commit record ({error}); delete it to redo the part") from error
 
@@ -83,12 +91,12 @@ class StepFolder:
 
     def is_whole(self, record: Record) -> bool:
         """Whether the files that a record names are there with their sizes (digests are `curate verify`'s work)."""
-        paths = [(self.path / file.name, file.bytes) for file in record.files]
-        return all(path.is_file() and path.stat().st_size == size for path, size in paths)
+        return all(_size_of(f"{self._place}/{file.name}") == file.bytes for file in record.files)
 
     def forget(self, index: int, part_fingerprint: str) -> None:
         """Delete a record whose files are gone, so that its part is done again."""
-        self._record_path(index, part_fingerprint).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(self._record_path(index, part_fingerprint))
 
     def file(self, record: Record, role: str) -> Path:
         """The path of a committed file by its role."""
@@ -99,28 +107,46 @@ class StepFolder:
 
     def commit(self, record: Record, may_commit: Callable[[], bool]) -> Record:
         """Put the record if there is none yet; whoever was first wins, and the winner's record is returned."""
-        self._done.mkdir(parents=True, exist_ok=True)
+        os.makedirs(self._done, exist_ok=True)
         if not may_commit():
             raise BrokenRunError(f"{self.step} part {record.index}: another run took over this folder")
-        if put_if_absent(self._record_path(record.index, record.fingerprint), record.to_json(), self.is_synced):
+        path = Path(self._record_path(record.index, record.fingerprint))
+        if put_if_absent(path, record.to_json(), self.is_synced):
             return record
         return self.record(record.index, record.fingerprint)
 
     def replace(self, record: Record) -> None:
         """Put a record in place of its part's: the part has other files now, and is what it was but for takedowns."""
-        put_whole(self._record_path(record.index, record.fingerprint), record.to_json())
+        put_whole(Path(self._record_path(record.index, record.fingerprint)), record.to_json())
 
-    def sweep(self) -> None:
-        """Delete what no record names, and empty folders: leavings of killed attempts and other recipes' releases."""
-        named = {file.name for record in self.records() for file in record.files}
-        for path in sorted(self.path.rglob("*"), reverse=True):
-            if path.is_file() and path.parent != self._done and str(path.relative_to(self.path)) not in named:
-                path.unlink(missing_ok=True)
-            elif path.is_dir() and path != self._done and not any(path.iterdir()):
-                path.rmdir()
+    def sweep(self, known: Mapping[tuple[int, str], Collection[str]] = MappingProxyType({})) -> None:
+        """Delete what no record names, and empty folders: leavings of killed attempts and other recipes' releases.
 
-    def _record_path(self, index: int, part_fingerprint: str) -> Path:
-        return self._done / f"{index:06d}-{part_fingerprint[:8]}.json"
+        `known` gives the files of those records that need not be read for it.
+        """
+        named = {f"{self._place}/{name}" for names in known.values() for name in names}
+        for index, digits in self.committed() - known.keys():
+            named |= {f"{self._place}/{file.name}" for file in self.record(index, digits).files}
+        for folder, _, names in os.walk(self._place, topdown=False):
+            if folder == self._done:
+                continue
+            left = [name for name in names if f"{folder}/{name}" not in named]
+            for name in left:
+                os.unlink(f"{folder}/{name}")
+            if folder != self._place and not os.listdir(folder):
+                os.rmdir(folder)
+
+    def _record_path(self, index: int, part_fingerprint: str) -> str:
+        return f"{self._done}/{index:06d}-{part_fingerprint[:8]}.json"
+
+
+def _size_of(path: str) -> int | None:
+    """The bytes of a file; None for what is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 class Attempt:
@@ -132,6 +158,7 @@ class Attempt:
         self._id = secrets.token_hex(4)
         self.folder = folder.path
         self._roles: dict[str, tuple[Path, Path]] = {}
+        self._digested: dict[str, DigestedWriter] = {}
         with disk_faults(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
 
@@ -145,16 +172,34 @@ class Attempt:
         self._roles[role] = (temporary, final)
         return temporary
 
+    def digested(self, role: str, suffix: str, plain_name: str | None = None) -> DigestedWriter:
+        """As `path`, for a large file: it is digested and forced to disk while its bytes and other files are made."""
+        writer = DigestedWriter(self.path(role, suffix, plain_name), self._folder.is_synced)
+        self._digested[role] = writer
+        return writer
+
     def publish(self) -> tuple[PartFile, ...]:
         """Give every written file its name, durably, and return their digests."""
         files = []
         for role, (temporary, final) in sorted(self._roles.items()):
-            size, digest = temporary.stat().st_size, sha256_of(temporary)
-            publish(temporary, final, self._folder.is_synced)
+            size, digest = self._written(role, temporary)
+            publish(temporary, final, self._folder.is_synced and role not in self._digested)
             files.append(PartFile(role, str(final.relative_to(self._folder.path)), size, digest))
+        if self._folder.is_synced:
+            for folder in sorted({self._roles[role][1].parent for role in self._digested}):
+                sync_folder(folder)
         return tuple(files)
+
+    def _written(self, role: str, temporary: Path) -> tuple[int, str]:
+        writer = self._digested.get(role)
+        if writer is None:
+            return temporary.stat().st_size, sha256_of(temporary)
+        digest = writer.sha256()
+        return writer.num_bytes, digest
 
     def discard(self) -> None:
         """Delete what was written and not published."""
+        for writer in self._digested.values():
+            writer.close()
         for temporary, _ in self._roles.values():
             temporary.unlink(missing_ok=True)

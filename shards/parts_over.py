@@ -1,5 +1,6 @@
 """A step's parts in a new run that builds on another: what is not made anew is read from there, and never written."""
 
+import os.path
 from pathlib import Path
 
 from shards.parts import Record, StepFolder
@@ -35,4 +36,4 @@ class FolderOver(StepFolder):
         return self._is_own(record.index, record.fingerprint)
 
     def _is_own(self, index: int, part_fingerprint: str) -> bool:
-        return self._record_path(index, part_fingerprint).is_file()
+        return os.path.isfile(self._record_path(index, part_fingerprint))

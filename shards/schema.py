@@ -86,6 +86,15 @@ RAW_CANDIDATE = pa.schema(
         ("license", pa.string()),
         ("expected_sha256", pa.string()),  # of the wire bytes, as the list says: 64 hex digits in lower case
         ("origin", pa.string()),  # file:row, or WARC file:offset
+        ("warc_record", pa.string()),  # WARC file:offset of the page's record
+        ("page_language", pa.string()),  # tag in lower case, as the page declares it, or by its title's script
+        ("page_charset", pa.string()),  # Python's name of the codec that read the page
+        ("charset_from", pa.string()),  # bom | header | meta | detector | contents: what settled the charset
+        ("author", pa.string()),  # of the page, as it names them
+        ("is_icon", pa.bool_()),  # by address, declared size and class; null where no page was read
+        ("is_tracker", pa.bool_()),
+        ("is_spacer", pa.bool_()),
+        ("is_avatar", pa.bool_()),
         ("member", pa.string()),  # tar:offset:bytes of an image that lies in the source itself; else null
         ("drop_reason", pa.string()),
         ("detail", pa.string()),

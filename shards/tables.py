@@ -20,6 +20,11 @@ _PLAIN_COLUMNS = frozenset(
         "tar_offset",
         "text_key",
         "embedding",
+        "bytes",
+        "phash",
+        "entropy",
+        "dup_group",
+        "dup_of",
     }
 )
 """Columns of nearly distinct values: a dictionary would only be built and thrown away."""
@@ -30,11 +35,12 @@ ROW_GROUP_ROWS = 65_536
 class TableWriter:
     """Streams tables of one schema into a Parquet file: page checksums, dictionaries only where they pay.
 
-    zstd for what is kept and searched; lz4 without statistics for what is `read_once`, since writing it costs half.
+    zstd for what is kept and searched; lz4 without statistics and dictionaries for what is `read_once`, since writing
+    it costs little more than half.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, read_once: bool = False) -> None:
-        encoded = [field.name for field in schema if field.name not in _PLAIN_COLUMNS]
+        encoded = [] if read_once else [field.name for field in schema if field.name not in _PLAIN_COLUMNS]
         self.schema = schema
         self.num_rows = 0
         self._writer = pq.ParquetWriter(

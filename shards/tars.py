@@ -9,6 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shards.digested_writer import DigestedWriter
 from shards.errors import BrokenRunError
 
 _BUFFER_BYTES = 1 << 20
@@ -38,8 +44,7 @@ class TarWriter:
 
     def close(self) -> None:
         """Write the end of the archive, padded to a whole record."""
-        self._file.write(b"\0" * (2 * tarfile.BLOCKSIZE))
-        self._file.write(b"\0" * (-self._file.tell() % tarfile.RECORDSIZE))
+        self._file.write(end_of_archive(self._file.tell()))
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -64,6 +69,44 @@ def member_header(name: str, num_bytes: int) -> bytes:
         raise ValueError(f"tar member {name!r} of {num_bytes} bytes does not fit into a ustar header")
     checksum = b"%06o" % (_PLAIN_SUM + sum(encoded) + sum(size))
     return b"".join((encoded.ljust(_NAME_BYTES, b"\0"), _BEHIND_NAME, size, _BEHIND_SIZE, checksum, _BEHIND_CHECKSUM))
+
+
+def member_headers(names: pa.Array, sizes: npt.NDArray[np.int64]) -> pa.Array:
+    """`member_header` of many members, as a column of binary values. Names are ASCII and not null."""
+    names = names.cast(pa.binary())
+    free = _NAME_BYTES - pc.binary_length(names).to_numpy()
+    if (free < 0).any() or (sizes >= 8**_SIZE_DIGITS).any():
+        raise ValueError("a tar member's name or size does not fit into a ustar header")
+    padded = pc.binary_join_element_wise(names, _ZEROS.take(pa.array(free)), b"").cast(pa.binary(_NAME_BYTES))
+    encoded = np.frombuffer(padded.buffers()[1], np.uint8).reshape(-1, _NAME_BYTES)[: len(names)]
+    digits = _octal(sizes, _SIZE_DIGITS)
+    sums = _PLAIN_SUM + encoded.sum(axis=1, dtype=np.int64) + digits.sum(axis=1)
+    headers = np.tile(np.frombuffer(_PLAIN, np.uint8), (len(names), 1))
+    headers[:, :_NAME_BYTES] = encoded
+    headers[:, _SIZE_PLACE : _SIZE_PLACE + _SIZE_DIGITS] = digits
+    headers[:, _CHECKSUM_PLACE : _CHECKSUM_PLACE + 6] = _octal(sums, 6)
+    kind = pa.binary(tarfile.BLOCKSIZE)
+    return pa.Array.from_buffers(kind, len(names), [None, pa.py_buffer(headers)]).cast(pa.binary())
+
+
+def _octal(numbers: npt.NDArray[np.int64], num_digits: int) -> npt.NDArray[np.int64]:
+    """Digits of each number as ASCII codes, a row a number."""
+    shifts = 3 * np.arange(num_digits - 1, -1, -1)
+    return (numbers[:, None] >> shifts & 7) + ord("0")
+
+
+def padding(sizes: npt.NDArray[np.int64]) -> pa.Array:
+    """The zeros that follow members of these sizes, up to a whole block."""
+    return _ZEROS.take(pa.array(-sizes % tarfile.BLOCKSIZE))
+
+
+_ZEROS = pa.array([b"\0" * number for number in range(tarfile.BLOCKSIZE)], pa.binary())
+
+
+def end_of_archive(num_bytes: int) -> bytes:
+    """What ends a tar of so many bytes: two blocks of zeros, padded to a whole record."""
+    zeros = 2 * tarfile.BLOCKSIZE
+    return b"\0" * (zeros + -(num_bytes + zeros) % tarfile.RECORDSIZE)
 
 
 def _plain_header() -> bytes:
@@ -92,9 +135,16 @@ class TarReader:
     def read(self, offset: int, size: int) -> bytes:
         """The `size` bytes of one member. Raises `BrokenRunError` if the tar is shorter than its Parquet says."""
         data = os.pread(self._file.fileno(), size, offset)
-        if len(data) != size:
-            raise BrokenRunError(f"{self._path}: member at {offset} has {len(data)} bytes, expected {size}")
+        self._check(offset, len(data), size)
         return data
+
+    def copy_to(self, file: DigestedWriter, offset: int, size: int) -> None:
+        """Append the `size` bytes of one member to another file. Raises as `read` does."""
+        self._check(offset, file.copy(self._file.fileno(), offset, size), size)
+
+    def _check(self, offset: int, found: int, expected: int) -> None:
+        if found != expected:
+            raise BrokenRunError(f"{self._path}: member at {offset} has {found} bytes, expected {expected}")
 
     def close(self) -> None:
         self._file.close()

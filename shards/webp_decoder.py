@@ -86,12 +86,22 @@ def decode_plain_webp(data: bytes, target: tuple[int, int], is_check_only: bool 
     if features.has_alpha or features.has_animation:
         return None
     size = features.width, features.height
+    if is_check_only:
+        return _decoded(library, config, data, _last_pixels(config, size))
     wanted = (target[0] * _SCALE_FIRST, target[1] * _SCALE_FIRST)
     if wanted[0] < size[0] and wanted[1] < size[1]:
         config.options.use_scaling = 1
         config.options.scaled_width, config.options.scaled_height = size = wanted
-    config.options.bypass_filtering = config.options.no_fancy_upsampling = int(is_check_only)
     return _decoded(library, config, data, size)
+
+
+def _last_pixels(config: _Config, size: tuple[int, int]) -> tuple[int, int]:
+    """Asks for the last corner alone: all that leads to it is decoded, and nothing else is made of it."""
+    options = config.options
+    left, top = ((side - 1) & ~1 for side in size)  # the library takes even places
+    options.use_cropping = options.bypass_filtering = options.no_fancy_upsampling = 1
+    options.crop[:] = (left, top, size[0] - left, size[1] - top)
+    return size[0] - left, size[1] - top
 
 
 def _decoded(library: ctypes.CDLL, config: _Config, data: bytes, size: tuple[int, int]) -> "PillowImage | None":

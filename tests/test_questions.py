@@ -3,7 +3,9 @@
 import csv
 import io
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -32,9 +34,9 @@ def test_the_release_answers_through_its_views(demo_run: FinishedDemo, number: i
         assert as_csv([found.columns, *found.fetchall()]) == answer
 
 
-def as_csv(rows: list[object]) -> str:
+def as_csv(rows: Iterable[Sequence[Any]]) -> str:
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)  # type: ignore[arg-type]  # rows of any values
+    csv.writer(stream, lineterminator="\n").writerows(rows)
     return stream.getvalue()
 
 

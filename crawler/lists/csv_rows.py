@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from crawler.input_files import open_stream
+from crawler.input_files import open_stream, read_chunk, whole
 from crawler.lists.table_rows import Rows
 from shards.errors import BadInputError
 
@@ -66,34 +66,36 @@ def _fast_rows(path: str, compression: str | None, delimiter: str, columns: dict
         return "skip"
 
     wanted = sorted(set(columns.values()))
-    reader = arrow_csv.open_csv(
-        open_stream(path, compression),
-        # One thread: only then does Arrow number the rows that it cannot read.
-        read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-        parse_options=arrow_csv.ParseOptions(
-            delimiter=delimiter,
-            quote_char='"' if delimiter == "," else False,
-            newlines_in_values=delimiter == ",",
-            invalid_row_handler=note,
-        ),
-        convert_options=arrow_csv.ConvertOptions(
-            check_utf8=False,
-            include_columns=wanted,
-            column_types=dict.fromkeys(wanted, pa.binary()),
-            strings_can_be_null=False,
-        ),
-    )
+    with whole(path):
+        reader = arrow_csv.open_csv(
+            open_stream(path, compression),
+            # One thread: only then does Arrow number the rows that it cannot read.
+            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char='"' if delimiter == "," else False,
+                newlines_in_values=delimiter == ",",
+                invalid_row_handler=note,
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                check_utf8=False,
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, pa.binary()),
+                strings_can_be_null=False,
+            ),
+        )
     next_row = 1
-    while (batch := _next_batch(reader)) is not None:
+    while (batch := _next_batch(path, reader)) is not None:
         rows, next_row = _numbered(batch, next_row, broken, columns)
         yield rows
     if broken:
         yield _no_rows_but(broken, columns)
 
 
-def _next_batch(reader: arrow_csv.CSVStreamingReader) -> pa.RecordBatch | None:
+def _next_batch(path: str, reader: arrow_csv.CSVStreamingReader) -> pa.RecordBatch | None:
     try:
-        return reader.read_next_batch()
+        with whole(path):
+            return reader.read_next_batch()
     except StopIteration:
         return None
 
@@ -221,7 +223,7 @@ class _Lines:
     def _read(path: str, compression: str | None) -> Iterator[bytes]:
         tail, is_first = b"", True
         with open_stream(path, compression) as stream:
-            while chunk := stream.read(_MAX_HEADER_BYTES):
+            while chunk := read_chunk(path, stream, _MAX_HEADER_BYTES):
                 pieces = (tail + chunk).split(b"\n")
                 # A line beyond every bound is cut: its record is refused for its length all the same.
                 tail = pieces.pop()[: MAX_RECORD_BYTES + 1]

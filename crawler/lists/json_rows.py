@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from crawler.input_files import open_stream
+from crawler.input_files import open_stream, read_chunk
 from crawler.lists.json_array import MAX_ELEMENT_BYTES, array_elements, is_array
 from crawler.lists.table_rows import Rows
 from crawler.lists.typed_texts import fault_of_texts, typed_texts
@@ -49,10 +49,7 @@ def json_slices(path: str, num_bytes: int, compression: str | None, slice_bytes:
 def holds_array(path: str, compression: str | None) -> bool:
     """Whether the file holds one array rather than lines of objects."""
     with open_stream(path, compression) as stream:
-        try:
-            return is_array(stream.read(_PEEKED_BYTES))
-        except (OSError, pa.ArrowInvalid) as error:
-            raise BadInputError(f"{path}: broken or cut short: {error}") from error
+        return is_array(read_chunk(path, stream, _PEEKED_BYTES))
 
 
 def json_keys(path: str, compression: str | None) -> list[str] | None:
@@ -181,10 +178,7 @@ def _chunks(path: str, compression: str | None, where: JsonSlice) -> Iterator[by
             stream.seek(where.start)
         left = None if compression else where.stop - where.start
         while left is None or left > 0:
-            try:
-                chunk = stream.read(_CHUNK if left is None else min(_CHUNK, left))
-            except (OSError, pa.ArrowInvalid) as error:
-                raise BadInputError(f"{path}: broken or cut short: {error}") from error
+            chunk = read_chunk(path, stream, _CHUNK if left is None else min(_CHUNK, left))
             if not chunk:
                 return
             left = None if left is None else left - len(chunk)

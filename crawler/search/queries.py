@@ -4,9 +4,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from crawler.input_files import open_stream
+from crawler.input_files import open_stream, read_chunk
 from shards.errors import BadInputError
 
 MAX_QUERY_CHARS = 500
@@ -61,18 +59,10 @@ def _lines(path: str) -> Iterator[bytes]:
     compression = next((name for suffix, name in _COMPRESSIONS.items() if path.lower().endswith(suffix)), None)
     tail = b""
     with open_stream(path, compression) as stream:
-        while chunk := _chunk(path, stream):
+        while chunk := read_chunk(path, stream, _CHUNK):
             *lines, tail = (tail + chunk).split(b"\n")
             yield from lines
             if len(tail) > MAX_LINE_BYTES:
                 raise BadInputError(f"{path}: a line of more than {MAX_LINE_BYTES} bytes; expected one entry a line")
     if tail:
         yield tail
-
-
-def _chunk(path: str, stream: pa.NativeFile) -> bytes:
-    try:
-        chunk: bytes = stream.read(_CHUNK)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise BadInputError(f"{path}: broken or cut short: {error}") from error
-    return chunk

@@ -153,13 +153,19 @@ def _check_path(name: str, path: str, form: str) -> None:
         if form == "json":
             parse_path(path)
         else:
-            from selectolax.lexbor import LexborHTMLParser
-
-            selector, _ = split_css(path)
-            if selector:
-                LexborHTMLParser("<p>").css(selector)
-    except Exception as error:  # noqa: BLE001 - selectolax raises errors of several kinds for a bad selector
+            _check_selector(split_css(path)[0])
+    except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _check_selector(selector: str) -> None:
+    from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+
+    if selector:
+        try:
+            LexborHTMLParser("<p>").css(selector)
+        except SelectolaxError as error:
+            raise ValueError(str(error)) from None
 
 
 def _canonical(template: str) -> str | None:

@@ -1,6 +1,6 @@
 """How much memory a fetch worker and its decoder take: by the number of images, and by the number of hosts.
 
-    python infra/bench/fetch_memory.py            10,000 and 100,000 images; 50 and 5,000 hosts; about 12 minutes
+    python infra/bench/fetch_memory.py            10,000 and 100,000 images; 50 and 5,000 hosts; about 25 minutes
     python infra/bench/fetch_memory.py --quick    500 and 2,000 images; 20 and 200 hosts; under 50 s
 
 The same few images under different query strings, so that nothing else changes, in parts of 10,000 as a lane has

@@ -4,8 +4,9 @@
     python infra/bench/release.py --quick    6,000 samples, under 50 s
 
 All write the same samples and end with an fsync of each file. Ours reads stored copies from the tars of 16 fetch parts,
-and renders, digests and commits; the copy has our shards, tar has every member as a file, ShardWriter gets the bytes
-from the same tars and the rest ready in memory. Rounds take turns; each figure is the median of its rounds.
+and renders, digests and commits: one task, whose shards are written and digested by threads beside it, so that it uses
+two cores where there are two. The copy has our shards, tar has every member as a file, ShardWriter gets the bytes from
+the same tars and the rest ready in memory. Rounds take turns; each figure is the median of its rounds.
 """
 
 import argparse

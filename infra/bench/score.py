@@ -31,11 +31,11 @@ from machine import machine, peak_mib
 from score_material import make_part, texts_of
 from score_peer import TarImages, plain_loop
 
-from filters.clip import Scorer
-from filters.clip_open_clip import import_open_clip, towers_of
-from filters.clip_settings import ScoreSettings
-from filters.clip_torch import TorchTowers, device_of
-from pipelines.flow.score import with_scores
+from filters.clip.backend_open_clip import import_open_clip, towers_of
+from filters.clip.scorer import Scorer
+from filters.clip.settings import ScoreSettings
+from filters.clip.torch_towers import TorchTowers, device_of
+from pipelines.flow.score_columns import with_scores
 from pipelines.flow.stored import StoredCopies
 from shards.tables import read_rows, write_table
 

@@ -1,19 +1,20 @@
 """Scores of the demo's checkpoint on a GPU beside those on the CPU: how far apart they are, by precision and batch.
 
-    python infra/bench/score_devices.py       needs a GPU; a minute
+    python infra/bench/score_devices.py       on a GPU, a minute; `--device cpu` tries it where there is none
 
 The GPU resizes by matrix products and computes in its own order, so the last digits differ; this says by how much. It
 also scores twice, with batches that must be halved and with other sizes, and says whether bits stay.
 """
 
+import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from filters.clip import Pixels, Scorer, load_scorer
-from filters.clip_settings import ScoreSettings
+from filters.clip.scorer import Pixels, Scorer, load_scorer
+from filters.clip.settings import ScoreSettings
 
 SCORER_FOLDER = Path(__file__).parents[2] / "pipelines" / "demo" / "scorer"
 NUM_IMAGES = 512
@@ -21,12 +22,15 @@ TEXTS = ["一只猫的脸部特写", "月球表面的环形山", "木桌上的�
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda")
+    device = parser.parse_args().device
     pictures = [_picture(number) for number in range(NUM_IMAGES)]
     cpu = _scores(_scorer("cpu", "fp32", 64), pictures)
     found = {}
     for precision in ("fp32", "bf16", "fp16"):
         for batch_size in (1, 64, 256):
-            scorer = _scorer("cuda", precision, batch_size)
+            scorer = _scorer(device, precision, batch_size)
             first, second = _scores(scorer, pictures), _scores(scorer, pictures)
             found[f"{precision}, batches of {batch_size}"] = {
                 "largest_difference": round(float(np.nanmax(np.abs(first - cpu))), 4),
@@ -34,7 +38,8 @@ def main() -> None:
                 "null": int(np.isnan(first).sum()),
                 "repeats": bool(np.array_equal(first, second, equal_nan=True)),
             }
-    print(json.dumps({"name": "score_devices", "gpu": torch.cuda.get_device_name(), "of": NUM_IMAGES, "runs": found}))
+    name = device if device == "cpu" else torch.cuda.get_device_name()
+    print(json.dumps({"name": "score_devices", "device": name, "of": NUM_IMAGES, "runs": found}))
 
 
 def _scorer(device: str, precision: str, batch_size: int) -> Scorer:

@@ -12,11 +12,17 @@ commands = typer.Typer()
 
 @commands.command()
 @told_plainly
-def status(run: RunArgument) -> None:
+def status(
+    run: RunArgument,
+    watch: Annotated[
+        float | None, typer.Option(min=0.1, help="Draw it again every so many seconds until the run ends.")
+    ] = None,
+    format_: Annotated[str, typer.Option("--format", "-f", help="table, json, or prometheus (text format).")] = "table",
+) -> None:
     """Print how far a run has come, and its funnel so far."""
-    from pipelines.funnel import print_status
+    from pipelines.standing.command import tell_standing
 
-    print_status(run.resolve())
+    tell_standing(run.resolve(), format_, watch)
 
 
 @commands.command()

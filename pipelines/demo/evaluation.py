@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from filters.clip import Scorer, load_scorer
-from filters.clip_settings import ScoreSettings
+from filters.clip.scorer import Scorer, load_scorer
+from filters.clip.settings import ScoreSettings
 from pipelines.demo.captions import HELD_OUT, JUNK_ALTS, TAUGHT
 from pipelines.demo.examples import crop_of, junk_image
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from filters.clip_open_clip import import_open_clip
+from filters.clip.backend_open_clip import import_open_clip
 from pipelines.demo.captions import JUNK_ALTS, TAUGHT
 from pipelines.demo.examples import crop_of, junk_image
 from pipelines.demo.photos import NAMES

@@ -4,6 +4,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,14 @@ class SampleIndex:
             "temp_directory": self._spill.name,
         }
         self._connection = duckdb.connect(":memory:", config=settings)
-        try:
+        with ExitStack() as undoing:
+            undoing.callback(self.close)
             self.kinds = self._create()
             for number, path in enumerate(self.files):
                 told(number)
                 self._fill(number, path)
             self._lock_up()
-        except BaseException:
-            self.close()
-            raise
+            undoing.pop_all()
 
     def rows(self, sql: str, condition: Condition | None = None, parameters: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query in which `{where}` stands for the condition; its parameters stand behind the condition's.

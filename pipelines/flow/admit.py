@@ -12,7 +12,9 @@ from filters.falls import fell_by_texts
 from filters.judge import judge_candidates, judge_samples
 from filters.measures import MEASURES
 from filters.rules import PlacedRule, RuleEngine
+from pipelines.flow import corpus
 from pipelines.flow.collect import text_measure_names
+from pipelines.flow.corpus import CorpusMeasures
 from pipelines.flow.merge import HEAD_COLUMNS, Images, images_of, merged
 from pipelines.flow.rows import count_reasons, put
 from pipelines.flow.shuffle import bucket_of_uids, grouped_by_rows, read_bucket, write_buckets
@@ -43,9 +45,11 @@ def steps(flow: Flow) -> Iterator[Batch]:
     if counts_texts:
         inputs = [{"shuffled": shuffled, "bucket": bucket, "buckets": buckets} for bucket in range(buckets)]
         yield tasks_of("admit-count", _VERSION, chain, inputs, by_bucket)
-    inputs = [{"shuffled": shuffled, "counts": flow.refs("admit-count"), "bucket": bucket} for bucket in range(buckets)]
+    yield from corpus.steps(flow, buckets)
+    shared = {"shuffled": shuffled, "counts": flow.refs("admit-count"), **corpus.inputs(flow)}
+    inputs = [{**shared, "bucket": bucket} for bucket in range(buckets)]
     rules = [(rule.name, rule.expression) for rule in flow.plan.rules_at("collect", "admit")]
-    yield tasks_of("admit", _VERSION, [chain, rules], inputs, by_bucket)
+    yield tasks_of("admit", _VERSION, [chain, rules, *corpus.mark(flow.plan, shared)], inputs, by_bucket)
 
 
 def shuffle(job: Job) -> Outcome:
@@ -107,9 +111,9 @@ def admit(job: Job) -> Outcome:
     if "text_count" in job.plan.measures:
         candidates = _with_text_counts(candidates, read_bucket(job.paths("counts"), bucket), job)
     counts: dict[str, int] = {}
-    engine = RuleEngine()
+    engine, known = RuleEngine(), CorpusMeasures(job)
     images = images_of(candidates["uid"])
-    tables = (_judged(candidates, piece, job, engine) for piece in images.pieces(_IMAGES_AT_ONCE))
+    tables = (_judged(candidates, piece, job, engine, known) for piece in images.pieces(_IMAGES_AT_ONCE))
     first = next(tables)
     with TableWriter(job.attempt.path("rows", "parquet"), first.schema) as writer:
         for samples in itertools.chain([first], tables):
@@ -128,12 +132,12 @@ def _sha256_conflicts(candidates: pa.Table) -> int:
     return int(pc.sum(pc.greater(sums["expected_sha256_count_distinct"], 1)).as_py())
 
 
-def _judged(candidates: pa.Table, images: Images, job: Job, engine: RuleEngine) -> pa.Table:
+def _judged(candidates: pa.Table, images: Images, job: Job, engine: RuleEngine, known: CorpusMeasures) -> pa.Table:
     """Some images' samples, sorted by uid, after the rules that need no more than is known here."""
     at_collect = job.plan.rules_at("collect")
     texts, heads = merged(candidates, images, _text_columns(candidates, at_collect), job.attempt.folder)
     texts = judge_candidates(texts, at_collect, engine)
-    samples = _samples_of(texts, heads, fell_by_texts(texts, at_collect))
+    samples = known.added(_samples_of(texts, heads, fell_by_texts(texts, at_collect)))
     return judge_samples(samples, job.plan.rules_at("admit"), "admit", engine)
 
 

@@ -12,15 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.hashes import HASHES, trust_column
+from filters.clip.asked import IMAGE_RANK, TEXT_RANK
 from filters.judge import one_array
-from filters.measures import MEASURES, code_version, measures_of
+from filters.measures import MEASURES, measures_of
+from filters.models.files import is_of_version
 from pipelines.flow import lanes, measure
 from pipelines.flow.embeddings import ROLE, write_embeddings
 from pipelines.flow.fetch import FETCH_PART, read_samples
 from pipelines.flow.holders import uid_ranges
-from pipelines.flow.measure import judged_downloads
+from pipelines.flow.measure import judged_downloads, versions_at_measure
 from pipelines.flow.rows import blank_drop, count_reasons, put, standing
-from pipelines.flow.score import SCORER
+from pipelines.flow.score import SCORER, scored_measures
 from pipelines.flow.texts import with_text_field
 from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Task
 from shards.catalog import planned_parts
@@ -32,6 +34,7 @@ LACKS = "lacks"
 """In a record's facts: how many samples lack what the step would have given them."""
 
 _REASON = "not_attempted"
+_GROUPED = {TEXT_RANK, IMAGE_RANK}
 
 
 def collected(flow: Flow) -> Iterator[Batch]:
@@ -64,7 +67,8 @@ def scored(flow: Flow) -> Iterator[Batch]:
     for task in flow.tasks("dedup"):
         there = of_dedup.get(task.ref)
         source = of_fetched.get(task.inputs["fetched"].fingerprint)
-        mark = there or fingerprint("score again", task.fingerprint, source and source.fingerprint, flow.plan.embeds)
+        wanted = [scored_measures(flow.plan), flow.plan.embeds]
+        mark = there or fingerprint("score again", task.fingerprint, source and source.fingerprint, wanted)
         given = {"dedup": task.ref, "fetched": task.inputs["fetched"], "earlier": source, "embeds": flow.plan.embeds}
         tasks.append(Task("score", task.index, mark, given))
     yield Batch("score", tuple(tasks))
@@ -79,11 +83,11 @@ def _planned(flow: Flow) -> dict[str, list[tuple[int, str]]]:
 def _measured_parts(flow: Flow) -> dict[str, list[PartRef]]:
     """By fetch part, the run's measure parts that know all that is wanted now: the latest recipe's first."""
     latest = {(index, mark) for index, mark in _planned(flow)["measure"]}
-    wanted = {code_version(name) for name in measures_of(flow.plan.measures, "measure", "image")}
+    wanted, models = measures_of(flow.plan.measures, "measure", "image"), flow.recipe.models
     found: dict[str, list[PartRef]] = {}
     folder = StepFolder(flow.context.below or flow.context.run, "measure")
     for record in sorted(folder.records(), key=lambda record: (record.index, record.fingerprint) not in latest):
-        if wanted <= set(record.meta["measures"]) and folder.is_whole(record):
+        if all(is_of_version(name, record.meta["measures"], models) for name in wanted) and folder.is_whole(record):
             ref = PartRef("measure", record.index, record.fingerprint)
             found.setdefault(record.meta["fetched"], []).append(ref)
     return found
@@ -121,7 +125,7 @@ def take_measures(job: Job) -> Outcome:
     table = judged_downloads(read_samples(job), job)
     names = measures_of(job.plan.measures, "measure", "image")
     table, num_lacking = _with_measures(table, names, job) if names else (table, 0)
-    versions = [code_version(name) for name in names]
+    versions = versions_at_measure(job.plan)
     facts = {"fetched": job.task.inputs["fetched"].fingerprint, "measures": versions, LACKS: num_lacking}
     return _written(table, job, facts)
 
@@ -155,15 +159,21 @@ def _without_lacking(table: pa.Table, lacking: pa.ChunkedArray, stage: str, what
 
 
 def take_scores(job: Job) -> Outcome:
-    """The scores that standing texts have; a sample with a standing text that was never scored falls."""
+    """The scores that standing texts and images have; a sample with a standing text that was never scored falls.
+
+    Places in groups hold for those who stood then: where others stand now, nobody of the part has one.
+    """
     table = read_rows(job.path("dedup"))
     names = _standing_texts(table)
-    known, scores = _known_scores(job)
+    earlier = _scored_rows(job)
+    known = _standing_texts(earlier)
     place = pc.index_in(names, value_set=known, skip_nulls=True)
-    table = with_text_field(table, "clip_score", scores.take(place))
     is_lacking = pc.and_(pc.is_valid(names), pc.is_null(place)).to_numpy(zero_copy_only=False)
     lacking = np.zeros(table.num_rows, np.bool_)
     lacking[pc.list_parent_indices(one_array(table["texts"])).to_numpy()[is_lacking]] = True
+    if _GROUPED & set(job.plan.measures) and _in_order(names) != _in_order(_standing_texts(_as_they_stood(earlier))):
+        lacking[pc.is_null(table["drop_reason"]).to_numpy(zero_copy_only=False)] = True
+    table = _with_scores(table, earlier, place, job)
     table, num_lacking = _without_lacking(table, pa.array(lacking), "score", "scored")
     embedded = _take_embeddings(table, job) if job.task.inputs["embeds"] else {}
     return _written(table, job, {LACKS: num_lacking, **_scorer(job), **embedded})
@@ -176,13 +186,40 @@ def _scorer(job: Job) -> dict[str, object]:
     return {} if told is None else {SCORER: told}
 
 
-def _known_scores(job: Job) -> tuple[pa.Array, pa.Array]:
-    """The texts that were scored with the images of the task's fetch part, and their scores."""
+def _scored_rows(job: Job) -> pa.Table:
+    """The samples of the task's fetch part that came to be scored, with what was said of them."""
+    of_texts, of_images = (measures_of(job.plan.measures, "score", level) for level in ("text", "image"))
+    kinds = [(name, MEASURES[name].dtype) for name in of_images]
     earlier = job.task.inputs["earlier"]
     if earlier is None:
-        return pa.array([], pa.string()), pa.array([], pa.float64())
-    rows = standing(read_rows(job.context.path(earlier), ["uid", "drop_reason", "texts"]))
-    return _standing_texts(rows), one_array(rows["texts"]).flatten().field("clip_score")
+        text = pa.struct([(name, pa.string()) for name in ("text", "drop_reason")])
+        text = pa.struct([*text, *((name, MEASURES[name].dtype) for name in of_texts)])
+        words = [(name, pa.string()) for name in ("uid", "drop_reason", "dropped_at")]
+        return pa.schema([*words, ("texts", pa.list_(text)), *kinds]).empty_table()
+    return read_rows(job.context.path(earlier), ["uid", "drop_reason", "dropped_at", "texts", *of_images])
+
+
+def _as_they_stood(rows: pa.Table) -> pa.Table:
+    """Scored samples before any fell for a damaged copy."""
+    fell_here = pc.fill_null(pc.equal(rows["dropped_at"], "score"), False)
+    return put(rows, "drop_reason", pc.if_else(fell_here, pa.scalar(None, pa.string()), rows["drop_reason"]))
+
+
+def _with_scores(table: pa.Table, earlier: pa.Table, place: pa.Array, job: Job) -> pa.Table:
+    """What was said of texts, which lie at `place` among the earlier ones, and of the images of standing samples."""
+    structs = one_array(earlier["texts"]).flatten()
+    for name in measures_of(job.plan.measures, "score", "text"):
+        table = with_text_field(table, name, structs.field(name).take(place))
+    uids = pc.if_else(pc.is_null(table["drop_reason"]), table["uid"], pa.scalar(None, pa.string()))
+    rows = one_array(pc.index_in(uids, value_set=one_array(earlier["uid"]), skip_nulls=True))
+    for name in measures_of(job.plan.measures, "score", "image"):
+        table = put(table, name, one_array(earlier[name]).take(rows))
+    return table
+
+
+def _in_order(names: pa.Array) -> pa.Array:
+    known = names.drop_null()
+    return known.take(pc.sort_indices(known))
 
 
 def _standing_texts(table: pa.Table) -> pa.Array:

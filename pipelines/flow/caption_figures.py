@@ -20,15 +20,17 @@ SCRIPTS = ("mostly_han", "some_han", "no_han")
 """What a caption is written in: at least half of its characters Han, some of them, none."""
 
 _Lengths = Counter[int]
+_MEASURED = "num_tokens"
 
 
 def caption_figures(kept: Sequence[Path], categories: Sequence[str]) -> dict[str, Any]:
     """Figures of the captions of kept samples: of all, and of each category that is named.
 
-    `characters` and `tokens` are spreads over captions: mean, std (of the population), median and a histogram.
+    `characters` and `tokens` are spreads over captions: mean, std (of the population), median and a histogram. Where
+    the measure `num_tokens` was taken, `tokens` is of it, in the pieces of its vocabulary.
     """
     tally = _Tally(categories)
-    for batch in iter_batches(kept, ["text", "category"]):
+    for batch in iter_batches(kept, ["text", "category", _MEASURED]):
         tally.add(batch)
     return tally.figures()
 
@@ -48,11 +50,12 @@ class _Tally:
         rows = pa.Table.from_batches([batch]).filter(pc.is_valid(batch.column("text")))
         first = 0
         for texts in bounded_slices(one_array(rows["text"])):
-            self._add(TextColumn(texts), rows["category"].slice(first, len(texts)))
+            column, categories = TextColumn(texts), rows["category"].slice(first, len(texts))
+            self._add(column, categories, _tokens(column, rows.slice(first, len(texts))))
             first += len(texts)
 
-    def _add(self, column: TextColumn, categories: pa.ChunkedArray) -> None:
-        characters, tokens = characters_of(column), tokens_of(column)
+    def _add(self, column: TextColumn, categories: pa.ChunkedArray, tokens: Counts) -> None:
+        characters = characters_of(column)
         self._different.add(column)
         _count(self._characters, characters)
         _count(self._tokens, tokens)
@@ -80,6 +83,16 @@ class _Tally:
                 for category, (characters, tokens) in self._of_category.items()
             },
         }
+
+
+def _tokens(column: TextColumn, rows: pa.Table) -> Counts:
+    """As they were measured, or as BERT's basic tokenizer cuts where they were not."""
+    if _MEASURED not in rows.column_names:
+        return tokens_of(column)
+    measured = rows[_MEASURED].cast(pa.int64())
+    if measured.null_count:
+        measured = pc.coalesce(measured, pa.array(tokens_of(column)))
+    return np.asarray(measured.to_numpy(), np.int64)
 
 
 def _count(lengths: _Lengths, values: Counts) -> None:

@@ -21,15 +21,17 @@ from crawler.sources import CrawlSource, TableSource, WarcSource
 from crawler.urls import canonical_urls, uids
 from crawler.warc import WarcSlice, read_warc, warc_slices
 from filters.measures import MEASURES, code_version, measures_of
-from filters.text import normalise, text_measures
+from filters.text import normalise, normalise_with_sources, text_measures
+from filters.texts.beside import Beside
 from pipelines.flow.narrow import mark_skipped, only_taken
 from pipelines.flow.rows import count_reasons
 from pipelines.flow.taken_down import without_taken_down
+from pipelines.flow.text_lists import text_facts
 from pipelines.tasks import Batch, Flow, Job, Outcome, tasks_of
 from shards.schema import RAW_CANDIDATE
 from shards.tables import TableWriter
 
-_VERSION = 3
+_VERSION = 4
 _ROW_GROUP = 131_072
 _MARK_BYTES = 65_536
 _MOST_ROWS = 1 << 26
@@ -52,7 +54,7 @@ def steps(flow: Flow) -> Iterator[Batch]:
         keys = [_slice_key(piece) for piece in slices]
         num_rows = [getattr(piece, "num_rows", None) for piece in slices]
     names = text_measure_names(flow.plan.measures)
-    settings = [flow.recipe.text.model_dump(), [code_version(name) for name in names]]
+    settings = [*text_facts(flow.recipe.text), [code_version(name) for name in names]]
     batch = tasks_of("collect", _VERSION, settings, inputs, keys)
     counted = itertools.zip_longest(batch.tasks, num_rows)
     yield Batch("collect", tuple(replace(task, num_rows=count or _MOST_ROWS) for task, count in counted))
@@ -130,19 +132,21 @@ def _raw_batches(job: Job) -> Iterator[pa.RecordBatch]:
 def candidates_of(raw: pa.Table, job: Job) -> pa.Table:
     """Raw candidates with canonical URLs, uids, normalised texts and text measures."""
     urls = canonical_urls(raw["url"])
-    texts = normalise(raw["text"], job.recipe.text)
+    texts = normalise_with_sources(raw["text"], job.recipe.text)
+    queries = _as_text(raw["query"], job)
     has_url = pc.is_valid(raw["url"])
     url_reason = pc.if_else(pc.and_(has_url, pc.invert(_lies_inside(raw))), urls["drop_reason"], None)
     # A row without a URL is a sample of its own, named by where it stood; so is a URL that cannot be read.
     identity = pc.coalesce(pc.if_else(pc.is_null(url_reason), urls["canonical_url"], None), raw["url"], raw["origin"])
-    measured = text_measures(texts["text"], text_measure_names(job.plan.measures))
+    beside = Beside(job.recipe.text, texts["source"], queries)
+    measured = text_measures(texts["text"], text_measure_names(job.plan.measures), beside)
     columns = {
         **{name: raw[name] for name in raw.column_names},
         "uid": uids(identity),
         "canonical_url": pc.if_else(pc.is_null(url_reason), urls["canonical_url"], None),
         "host": urls["host"],
         "text": texts["text"],
-        "query": _as_text(raw["query"], job),
+        "query": queries,
         "category": _as_text(raw["category"], job),
         "drop_reason": pc.coalesce(raw["drop_reason"], url_reason, texts["drop_reason"]),
         "detail": _first_detail(raw, url_reason, texts),

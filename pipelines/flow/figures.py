@@ -1,6 +1,7 @@
 """What a release holds in numbers: reasons, overlaps, texts, hosts, groups and measures, asked of its rows."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,16 @@ _LISTED = {"hosts": "host", "queries": "query", "categories": "category"}
 def release_numbers(
     kept: list[Path], dropped: list[Path], rules: Sequence[PlacedRule], spill_beside: Path
 ) -> dict[str, Any]:
-    """Numbers of all samples of the `select` parts, kept and dropped; the same whatever the order of the parts."""
-    with scratch_database(spill_beside) as database:
+    """Numbers of all samples of the `select` parts, kept and dropped; the same whatever the order of the parts.
+
+    Captions are counted in a thread beside the queries: nothing else of a run goes on when this is asked.
+    """
+    with scratch_database(spill_beside) as database, ThreadPoolExecutor(1) as beside:
         database.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({quoted([*kept, *dropped])})")
         (counts,) = _query(database, _COUNTS)
         lists = {name: _query(database, _most_frequent(column)) for name, column in _LISTED.items()}
+        categories = [row["category"] for row in lists["categories"] if row["category"] is not None]
+        captions = beside.submit(caption_figures, kept, categories)
         columns = database.sql("DESCRIBE rows").fetchall()
         kinds = {name: kind for name, kind, *_ in columns}
         numbers = {
@@ -42,6 +48,7 @@ def release_numbers(
             "kinds_an_image": _query(database, _KINDS_AN_IMAGE),
             "group_sizes": _query(database, _GROUP_SIZES),
             **lists,
+            "per_value": {name: _query(database, _kept_of_each(column))[0] for name, column in _LISTED.items()},
             "words": {name: _query(database, _values(name)) for name in _words(kinds)},
             "measures": {
                 name: spread(database, name, kind in _WHOLE, [rule.name for rule in rules if name in rule.columns])
@@ -49,8 +56,7 @@ def release_numbers(
                 if kind in _SHOWN and name not in _HIDDEN
             },
         }
-    categories = [row["category"] for row in lists["categories"] if row["category"] is not None]
-    return {**numbers, "captions": caption_figures(kept, categories)}
+        return {**numbers, "captions": captions.result()}
 
 
 _COUNTS = """
@@ -88,7 +94,8 @@ _TEXT_KINDS = """
     ) GROUP BY ALL ORDER BY texts DESC, kind
 """
 _KINDS_AN_IMAGE = """
-    SELECT len(list_distinct([t.kind FOR t IN texts IF t.drop_reason IS NULL])) AS kinds, count(*) AS samples
+    SELECT CASE WHEN len(texts) = 1 THEN (texts[1].drop_reason IS NULL AND texts[1].kind IS NOT NULL)::BIGINT
+        ELSE len(list_distinct([t.kind FOR t IN texts IF t.drop_reason IS NULL])) END AS kinds, count(*) AS samples
     FROM rows WHERE status = 'kept' GROUP BY ALL ORDER BY kinds
 """
 _GROUP_SIZES = f"""
@@ -107,6 +114,17 @@ def _most_frequent(column: str) -> str:
     return f"""
         SELECT {column}, count(*) AS samples, count(*) FILTER (status = 'kept') AS kept
         FROM rows GROUP BY ALL ORDER BY samples DESC, {column} LIMIT {_MOST_LISTED}
+    """
+
+
+def _kept_of_each(column: str) -> str:
+    """Kept samples of each value on average and at most, and how many values have as many: which of them a cap cut."""
+    return f"""
+        WITH sized AS (
+            SELECT count(*) FILTER (status = 'kept') AS kept FROM rows WHERE {column} IS NOT NULL GROUP BY {column}
+        )
+        SELECT round(avg(kept), 4) AS mean, max(kept) AS most,
+            count(*) FILTER (kept = (SELECT max(kept) FROM sized)) AS at_most FROM sized
     """
 
 

@@ -25,6 +25,8 @@ _NOT_RELEASED = ("uid", "drop_reason", "detail", "etag", "last_modified")
 _DOWNLOAD = [field for field in FETCHED if field.name not in _NOT_RELEASED]
 _TAGS = [("strength", pa.string()), ("category", pa.string()), ("license", pa.string()), ("num_pages", pa.int32())]
 _TAGS += [("query_rank", pa.int32())]
+_TAGS += [(name, pa.string()) for name in ("warc_record", "page_language", "page_charset", "charset_from", "author")]
+_TAGS += [(name, pa.bool_()) for name in ("is_icon", "is_tracker", "is_spacer", "is_avatar")]
 _PLACE = [("fetch_index", pa.int32()), ("fetch_fingerprint", pa.string())]
 MANIFEST_TEXT = pa.struct(
     [("kind", pa.string()), ("text", pa.string()), ("clip_score", pa.float64()), ("drop_reason", pa.string())]

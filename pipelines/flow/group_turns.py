@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from dedup.survivors import group_rows, pair_rows, rank_rows
 from pipelines.flow.rows import put
 from pipelines.flow.shuffle import bucket_of_uids, grouped_by_rows, read_bucket, write_buckets
-from pipelines.flow.turns import Relations, rules_before, standing_at
+from pipelines.flow.turns import MADE, Relations, rules_before, standing_at
 from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, buckets_for, tasks_of
 
 _VERSION = 1
@@ -31,7 +31,7 @@ def turn(
         return ()
     judged, rows = flow.refs("select-judge"), [record.rows for record in flow.records("select-judge")]
     before = [(rule.name, rule.expression) for rule in rules_before(flow.plan, number)]
-    made = flow.chain("select-judge", "select-tally", "select-cosines", "select-ranks")
+    made = flow.chain(*MADE)
     buckets = buckets_for(sum(rows), _ROWS)
     settings = [number, before, wanted, flow.recipe.dedup.keep, buckets, made]
     shared = {"turn": number, "relations": dict(relations), "measures": wanted, "buckets": buckets}

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.measures import OF_SOURCES
 from pipelines.flow.rows import put
 from pipelines.flow.shuffle import uid_words
 from shards.database import scratch_database
@@ -17,10 +18,13 @@ from shards.schema import MAX_TEXTS, kind_rank
 HEAD_COLUMNS = (
     *("canonical_url", "host", "url", "page_url", "query", "source", "strength", "category", "license"),
     *("expected_sha256", "query_rank", "member"),
+    *("warc_record", "page_language", "page_charset", "charset_from", "author"),
+    *("is_icon", "is_tracker", "is_spacer", "is_avatar"),
 )
 
 _OF_UID = ("uid", "canonical_url", "host")
-"""Columns that are the same in all candidates of one uid; of the others a head has the smallest value.
+"""Columns that are the same in all candidates of one uid; of the others a head has the smallest value: so an image is
+an icon only where every page shows it as one.
 
 So where a list gives one image several sha256, the smallest counts: which bytes stand in the dataset does not depend on
 the order of rows, and bytes that no row vouches for are never kept. A query and its rank stay together: the query that
@@ -85,7 +89,9 @@ def _merged_by_image(several: pa.Table, scratch: Path) -> tuple[pa.Table, pa.Tab
     """Which rows of `several` carry an image's texts, as (image, place), and one head per image."""
     kinds = sorted(set(several["kind"].unique().to_pylist()) - {None}, key=kind_rank)
     ranks = pc.fill_null(pc.index_in(several["kind"], pa.array(kinds, pa.string())), len(kinds))
-    judged = several.select(["image", "text", "drop_reason", "detail"]).append_column("rank", ranks)
+    beside = [name for name in OF_SOURCES if name in several.column_names]
+    judged = several.select(["image", "text", "drop_reason", "detail", *beside]).append_column("rank", ranks)
+    first = ", ".join(["rank", "detail", *(f"{name} DESC NULLS LAST" for name in beside)])
     alone = [name for name in HEAD_COLUMNS if name not in (*_OF_UID, "query", "query_rank")]
     least = ", ".join([*(f"min({name}) AS {name}" for name in alone), _best_query(several)])
     with scratch_database(scratch) as database:
@@ -93,7 +99,7 @@ def _merged_by_image(several: pa.Table, scratch: Path) -> tuple[pa.Table, pa.Tab
         texts = database.sql(
             f"""
             WITH ranked AS (
-                SELECT *, row_number() OVER (PARTITION BY image, text, drop_reason ORDER BY rank, detail) AS same
+                SELECT *, row_number() OVER (PARTITION BY image, text, drop_reason ORDER BY {first}) AS same
                 FROM judged),
             numbered AS (
                 SELECT *, row_number() OVER (

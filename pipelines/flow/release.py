@@ -17,19 +17,17 @@ from pipelines.flow.reuse import IMAGE_SETTINGS
 from pipelines.flow.rows import put
 from pipelines.flow.score import SCORER
 from pipelines.flow.seal import seal
+from pipelines.flow.shard_files import write_shard
 from pipelines.flow.shuffle import uid_words
 from pipelines.flow.splits import SPLIT, split_names
 from pipelines.flow.taken_down import PLACED
 from pipelines.release_settings import TRAIN
-from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Plan, Task
-from shards.json_rows import json_rows
+from pipelines.tasks import Batch, Flow, Job, Outcome, Plan, Task
 from shards.manifest import manifest_metadata, narrow_columns
 from shards.parts import fingerprint
 from shards.tables import TableWriter, iter_tables, read_rows, read_slice
-from shards.tars import TarReader, TarWriter
-from shards.training_indexes import OFFSETS_SUFFIX, offsets_file
 
-_VERSION = 4
+_VERSION = 5
 SHARDS_PER_PART = 8
 Ranks = npt.NDArray[np.int64]
 
@@ -109,13 +107,14 @@ def _write_kept(job: Job) -> Outcome:
     start, stop = job.task.inputs["start"], job.task.inputs["stop"]
     shards = np.arange(start, stop) // size
     rows = _by_shard(kept_rows(job, start, stop), shards)
-    rows = put(rows, "shard", pa.array([shard_name(split, shard) for shard in shards], pa.string()))
+    names = pa.array([shard_name(split, shard) for shard in range(start // size, -(-stop // size))], pa.string())
+    rows = put(rows, "shard", names.take(pa.array(shards - start // size)))
     manifest = manifest_rows(rows, job.plan)
     counts = {}
     for number in range(start // size, -(-stop // size)):
         first, after = number * size - start, min(stop, (number + 1) * size) - start
         if job.context.writes_shards:
-            _write_shard(job, shard_name(split, number), rows[first:after], manifest[first:after])
+            write_shard(job, shard_name(split, number), rows[first:after], manifest[first:after])
         counts[shard_name(split, number)] = after - first
     _write_manifest(job, f"manifest/kept-{job.task.inputs['file']:06d}.parquet", [manifest])
     return Outcome(manifest.num_rows, {"kept": manifest.num_rows}, {IN_SHARDS: counts})
@@ -167,38 +166,6 @@ def shard_name(split: str | None, number: int) -> str:
     return f"{number:06d}.tar" if split in (None, TRAIN) else f"{split}/{number:06d}.tar"
 
 
-def _write_shard(job: Job, name: str, rows: pa.Table, manifest: pa.Table) -> None:
-    """Members in order of uid: the stored copy, the caption, and what the manifest says of the sample."""
-    path = job.attempt.path(f"shard-{name.removesuffix('.tar')}", "tar", f"shards/{name}")
-    images = _images(rows, job)
-    columns = (rows["uid"].to_pylist(), rows["stored_format"].to_pylist(), rows["text"].to_pylist())
-    facts = json_rows(manifest.drop_columns(["shard"]))
-    starts = []
-    with TarWriter(path) as tar:
-        for image, uid, extension, text, fact in zip(images, *columns, facts, strict=True):
-            starts.append(tar.position)
-            tar.add(f"{uid}.{extension}", image)
-            tar.add(f"{uid}.txt", (text or "").encode())
-            tar.add(f"{uid}.json", fact)
-        offsets = offsets_file(starts, tar.position)
-    stem = name.removesuffix(".tar")
-    job.attempt.path(f"index-{stem}", "idx", f"shards/{stem}{OFFSETS_SUFFIX}").write_bytes(offsets)
-
-
-def _images(rows: pa.Table, job: Job) -> Iterator[bytes]:
-    readers: dict[PartRef, TarReader] = {}
-    columns = ("fetch_index", "fetch_fingerprint", "tar_offset", "tar_bytes")
-    try:
-        for index, mark, offset, size in zip(*(rows[name].to_pylist() for name in columns), strict=True):
-            ref = PartRef("fetch", index, mark)
-            if ref not in readers:
-                readers[ref] = TarReader(job.context.path(ref, "tar"))
-            yield readers[ref].read(offset, size)
-    finally:
-        for reader in readers.values():
-            reader.close()
-
-
 def manifest_rows(table: pa.Table, plan: Plan) -> pa.Table:
     """A select part's rows as the manifest publishes them."""
     table = put(table, "texts", manifest_texts(table["texts"]))
@@ -222,4 +189,11 @@ def _write_manifest(job: Job, name: str, tables: Iterable[pa.Table]) -> int:
 def _scorer(job: Job) -> dict[bytes, bytes]:
     """The model that gave the scores, as file metadata: its name, its weights' digest and its preprocessing."""
     told = [job.context.record(ref).meta.get(SCORER) for ref in job.task.inputs["scored"]]
-    return {SCORER.encode(): json.dumps(model, sort_keys=True).encode() for model in told if model}
+    return {SCORER.encode(): json.dumps(_as_asked(model, job.plan), sort_keys=True).encode() for model in told if model}
+
+
+def _as_asked(model: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """Without the heads whose measures this recipe does not ask for; a part may have them of an earlier one."""
+    heads = {name: head for name, head in model.get("heads", {}).items() if name in plan.measures}
+    plain = {name: value for name, value in model.items() if name != "heads"}
+    return plain | ({"heads": heads} if heads else {})

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from filters.judge import judge_samples
 from filters.rules import RuleEngine
-from pipelines.flow import gather, group_turns, semantic
+from pipelines.flow import balance_turns, gather, group_turns, keyed_turns, semantic
+from pipelines.flow.balanced import columns_of_key
 from pipelines.flow.final import selected_rows, selected_schema
 from pipelines.flow.gather import GATHERED_ROWS
 from pipelines.flow.rows import count_reasons, put, standing
@@ -21,6 +22,7 @@ from pipelines.flow.taken_down import without_taken_down
 from pipelines.flow.tally import percentiles
 from pipelines.flow.turns import (
     BY_CLUSTER,
+    MADE,
     TALLIED,
     Relation,
     Relations,
@@ -44,7 +46,8 @@ def steps(flow: Flow) -> Iterator[Batch]:
     """Gather samples by uid; judge scores; take the turns of relative rules; judge the rest; order what stays."""
     yield from gather.steps(flow)
     plan = flow.plan
-    of_scores = [(rule.name, rule.expression) for rule in plan.rules_at("score")]
+    # A score part may hold more than this recipe asks for, so that its fingerprint does not tell which columns follow.
+    of_scores = [plan.measures, *((rule.name, rule.expression) for rule in plan.rules_at("score"))]
     columns = _judged_columns(plan)
     judged = [
         Task(
@@ -58,9 +61,9 @@ def steps(flow: Flow) -> Iterator[Batch]:
     yield Batch("select-judge", tuple(judged))
     relations = yield from _turns(flow)
     rules = [(rule.name, rule.expression) for rule in plan.rules_at("select")]
-    made = flow.chain("select-tally", "select-cosines", "select-ranks")
+    made = flow.chain(*MADE[1:])
     settings = plan.recipe.release
-    shape = [settings.caption, settings.dropped, list(settings.splits.items())]
+    shape = [plan.measures, settings.caption, settings.dropped, list(settings.splits.items())]
     decided = tuple(
         Task(
             "select",
@@ -78,7 +81,7 @@ def steps(flow: Flow) -> Iterator[Batch]:
 def _judged_columns(plan: Plan) -> list[str]:
     """What judging by scores and at select reads: all else stays where it was gathered."""
     named = {name for rule in plan.rules_at("score", "select") for name in rule.columns}
-    return sorted({*_DECIDING, *named})
+    return sorted({*_DECIDING, *columns_of_key(plan), *named})
 
 
 _DECIDING = (
@@ -100,14 +103,16 @@ def _turns(flow: Flow) -> Generator[Batch, None, Relations]:
         tally = (yield from _tallied(flow, number, relations)) if TALLIED in measures else None
         cosines = (yield from semantic.turn(flow, number, relations)) if BY_CLUSTER in measures else ()
         places = yield from group_turns.turn(flow, number, measures, relations)
-        relations[name] = Relation(tally, cosines, places)
+        keyed = yield from keyed_turns.turn(flow, number, measures, relations)
+        balanced = yield from balance_turns.turn(flow, number, measures, relations)
+        relations[name] = Relation(tally, cosines, places, keyed, balanced)
     return relations
 
 
 def _tallied(flow: Flow, number: int, relations: Relations) -> Generator[Batch, None, PartRef]:
     before = [(rule.name, rule.expression) for rule in rules_before(flow.plan, number)]
     captions = flow.recipe.release.caption
-    made = flow.chain("select-judge", "select-tally", "select-cosines", "select-ranks")
+    made = flow.chain(*MADE)
     mark = fingerprint("select-tally", _VERSION, number, before, captions, made)
     given = {"judged": flow.refs("select-judge"), "turn": number, "relations": dict(relations)}
     task = Task("select-tally", number, mark, given)

@@ -15,7 +15,7 @@ from dedup.semantic import nearest_before
 from dedup.survivors import keep_values
 from pipelines.flow.embeddings import ROLE, as_binary, as_halves, read_embeddings, read_sample
 from pipelines.flow.shuffle import bucket_of_uids, grouped_by_rows, read_bucket, write_buckets
-from pipelines.flow.turns import BY_CLUSTER, NEAR_UID, Relations, rules_before, standing_at
+from pipelines.flow.turns import BY_CLUSTER, MADE, NEAR_UID, Relations, rules_before, standing_at
 from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, buckets_for, tasks_of
 from shards.tables import read_rows, write_table
 
@@ -67,7 +67,7 @@ def turn(flow: Flow, number: int, relations: Relations) -> Generator[Batch, None
         return ()
     judged, ranges = flow.tasks("select-judge"), clustered[0].inputs["ranges"]
     before = [(rule.name, rule.expression) for rule in rules_before(flow.plan, number)]
-    settings = [number, before, flow.recipe.dedup.keep, flow.chain("select-cluster", "select-judge")]
+    settings = [number, before, flow.recipe.dedup.keep, flow.chain("select-cluster", *MADE)]
     given = [
         {
             **{"judged": task.ref, "place": place, "turn": number, "relations": dict(relations)},

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.clip_feed import Undecoded
+from filters.clip.feed import Undecoded
 from shards.errors import BrokenRunError
 from shards.images import decode_stored
 from shards.tars import TarReader

@@ -1,6 +1,6 @@
 """The rules of select in their turns: before a relative one, what is known of all samples that stand then."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from filters.judge import judge_samples
 from filters.measures import MEASURES
 from filters.rules import PlacedRule, RuleEngine
+from pipelines.flow.balanced import BALANCE, KEYED, Balanced, Keyed, with_balance, with_keyed
 from pipelines.flow.rows import put, standing
 from pipelines.flow.shuffle import read_bucket
 from pipelines.flow.tally import with_later, with_shares
@@ -26,17 +27,25 @@ TALLIED = "clip_pct"
 BY_GROUP = ("dup_rank", "pair_rank")
 """Those that are told by group of duplicates."""
 
+MADE = (
+    *("select-judge", "select-tally", "select-cosines", "select-ranks"),
+    *("select-sums", "select-balance"),
+)
+"""The steps whose parts decide what stands at a later turn."""
+
 NEAR_UID = "sem_dup_of"
 """Whose image `sem_dup_cos` compares with."""
 
 
 @dataclass(frozen=True)
 class Relation:
-    """What a turn made of what its rule names: a tally of shares, cosines by cluster, places in groups."""
+    """What a turn made of what its rule names: a tally of shares, cosines by cluster, places in groups or by key."""
 
     tally: PartRef | None = None
     cosines: tuple[PartRef, ...] = ()
     places: tuple[PartRef, ...] = ()
+    keyed: Keyed | None = None
+    balanced: Balanced | None = None
 
 
 Relations = dict[str, Relation]
@@ -52,7 +61,8 @@ def last_turn(plan: Plan) -> tuple[str, ...]:
     """The relative measures that are asked for and that no rule of select names: told of what stands in the end."""
     ranks = BY_GROUP if plan.recipe.dedup.dup_rank_stage == "select" else ()
     named = {name for rule in relative_rules(plan) for name in rule.relative}
-    return tuple(name for name in (TALLIED, BY_CLUSTER, *ranks) if name in plan.measures and name not in named)
+    known = (TALLIED, BY_CLUSTER, *ranks, *KEYED, BALANCE)
+    return tuple(name for name in known if name in plan.measures and name not in named)
 
 
 def rules_before(plan: Plan, turn: int) -> tuple[PlacedRule, ...]:
@@ -67,11 +77,27 @@ def standing_at(path: Path, place: int, job: Job, columns: Sequence[str] | None 
 
     Where no rule has had its turn before, `columns` of them.
     """
+    return standing(rows_at(path, place, job, columns, standing))
+
+
+def rows_at(
+    path: Path,
+    place: int,
+    job: Job,
+    columns: Sequence[str] | None = None,
+    chosen: Callable[[pa.Table], pa.Table] = lambda table: table,
+) -> pa.Table:
+    """The same with what fell, too, or with the rows that are `chosen` piece by piece."""
     rules = rules_before(job.plan, job.task.inputs["turn"])
     if not rules:
-        return standing(read_rows(path, columns))
+        return chosen(read_rows(path, columns))
     tables = (judged_by(table, place, rules, job) for table in iter_tables(path))
-    return pa.concat_tables([standing(captioned(table, job)) for table in tables])
+    return pa.concat_tables([_some(chosen(captioned(table, job)), columns) for table in tables])
+
+
+def _some(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
+    """Those of the columns that the table has."""
+    return table if columns is None else table.select([name for name in columns if name in table.column_names])
 
 
 def judged_by(table: pa.Table, place: int, rules: Sequence[PlacedRule], job: Job) -> pa.Table:
@@ -95,6 +121,10 @@ def with_relative(table: pa.Table, measure: str, relation: Relation, place: int,
         return with_cosines(table, relation, place, job)
     if measure == TALLIED and relation.tally is not None:
         return with_shares(captioned(table, job), read_rows(job.context.path(relation.tally)))
+    if relation.keyed is not None and measure in KEYED:
+        return with_keyed(table, measure, relation.keyed, place, job)
+    if relation.balanced is not None and measure == BALANCE:
+        return with_balance(table, relation.balanced, place, job)
     paths = [job.context.path(ref, measure) for ref in relation.places]
     return with_later(table, measure, read_bucket(paths, place), job.recipe.dedup.keep)
 

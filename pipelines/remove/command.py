@@ -27,7 +27,7 @@ from shards.storage import disk_faults
 from shards.tombstones import Tombstones, tombstones_of, uid_tombstones, write_tombstones
 
 Tell = Callable[[str], None]
-_FIRST_STEPS = ("crawl", "frontier", "search")
+_FIRST_STEPS = ("crawl", "frontier-shuffle", "frontier-known", "frontier", "search")
 """Their files are found by what the later steps say."""
 
 

@@ -181,7 +181,9 @@ def _warc_purger(path: Path, record: Record, removal: Removal) -> tuple[int, Cal
     if not isinstance(source, CrawlSource) or not (offsets or was_purged or _has_gone_pages(path, record, removal)):
         return 0, lambda _: None
     gone = frozenset(removal.uids.to_pylist())
-    purge = Purge(offsets, lambda urls: removal.are_gone(pa.array(urls)), lambda row: _is_removed(row.get("url"), gone))
+    purge = Purge(
+        offsets, lambda urls: removal.are_gone(pa.array(urls)), lambda row: _is_removed(_text(row.get("url")), gone)
+    )
     agent, limit = product_token(removal.recipe.crawler.user_agent or ""), source.max_page_bytes
     num = purge_warc(piece, None, purge, agent, limit)
     return num, lambda target: purge_warc(piece, target, purge, agent, limit)
@@ -194,6 +196,10 @@ def _has_gone_pages(path: Path, record: Record, removal: Removal) -> bool:
             pages = read_rows(path.parent / file.name, ["url", "final_url"])
             return any(any(removal.are_gone(pages[name].combine_chunks())) for name in pages.column_names)
     return True
+
+
+def _text(value: str | bool | None) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _is_removed(url: str | None, uids: frozenset[str]) -> bool:

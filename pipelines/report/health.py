@@ -95,11 +95,10 @@ def _records(run: Path, step: str, parts: Sequence[tuple[int, str]]) -> list[Rec
 def _in_order(records: Mapping[str, list[Record]]) -> list[tuple[str, list[Record]]]:
     """In the order of the flow; steps of one stage as the plan has them."""
     stages = [stage.name for stage in STAGES]
-    stage_of = {"frontier": "crawl"}
     places = {step: place for place, step in enumerate(records)}
 
     def place(step: str) -> tuple[int, int]:
-        stage = stage_of.get(step, step.split("-")[0])
+        stage = step.split("-")[0].replace("frontier", "crawl")
         return (stages.index(stage) if stage in stages else len(stages), places[step])
 
     return sorted(records.items(), key=lambda item: place(item[0]))

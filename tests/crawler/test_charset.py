@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from crawler.charset import codec_of, declared_codec, decode
+from crawler.meta_prescan import PRESCAN_BYTES
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 CHINESE = "这是一张图片的说明文字，红烧肉和酸菜鱼的做法。" * 3
@@ -25,7 +26,7 @@ TRADITIONAL = "這是一張圖片的說明文字，紅燒肉與酸菜魚的做�
         # A page that says UTF-16 in ASCII is not.
         (b"<meta charset=utf-16>" + CHINESE.encode(), None, "utf-8", None),
         # Lies: what cannot decode the page gives way to what can.
-        (CHINESE.encode(), "text/html; charset=gb2312", None, None),
+        (CHINESE.encode(), "text/html; charset=gb2312", "utf-8", CHINESE),
         (CHINESE.encode("gbk"), "text/html; charset=utf-8", "gb18030", CHINESE),
         # Nothing declared.
         (CHINESE.encode(), None, "utf-8", CHINESE),
@@ -36,16 +37,51 @@ TRADITIONAL = "這是一張圖片的說明文字，紅燒肉與酸菜魚的做�
     ],
 )
 def test_the_encoding_is_found(html: bytes, content_type: str | None, codec: str | None, text: str | None) -> None:
-    decoded, used = decode(html, content_type)
-    assert codec is None or used == codec
-    assert text is None or decoded == text
+    decoded = decode(html, content_type)
+    assert codec is None or decoded.codec == codec
+    assert text is None or decoded.text == text
+
+
+@pytest.mark.parametrize(
+    ("html", "content_type", "settled_by"),
+    [
+        (b"\xef\xbb\xbf" + CHINESE.encode(), "text/html; charset=gbk", "bom"),
+        (CHINESE.encode("gbk"), "text/html; charset=gb2312", "header"),
+        (b"<meta charset=gb2312>" + CHINESE.encode("gbk"), "text/html", "meta"),
+        (b"<meta charset=gb2312>" + CHINESE.encode("gbk"), "text/html; charset=iso-8859-1", "meta"),
+        (CHINESE.encode("gbk"), None, "detector"),
+        (CHINESE.encode("gbk"), "text/html; charset=utf-8", "contents"),
+        (b"<meta charset=gb2312>" + CHINESE.encode(), "text/html", "contents"),
+        (b"plain", "text/html; charset=gb2312", "header"),
+    ],
+)
+def test_it_is_said_what_settled_the_encoding(html: bytes, content_type: str | None, settled_by: str) -> None:
+    assert decode(html, content_type).settled_by == settled_by
+
+
+@pytest.mark.parametrize("label", ["utf-8", "gbk", "big5"])
+def test_a_page_cut_within_a_character_keeps_the_encoding_it_declares(label: str) -> None:
+    text = TRADITIONAL if label == "big5" else CHINESE
+    decoded = decode(f"<meta charset={label}>{text}".encode(label)[:-1], None)
+    assert (decoded.codec, decoded.settled_by) == (codec_of(label), "meta")
+    assert text[:-1] in decoded.text
+
+
+@pytest.mark.parametrize("declared", ["gb2312", "gbk", "big5", "latin1", "shift_jis"])
+def test_utf_8_under_any_other_name_is_utf_8(declared: str) -> None:
+    decoded = decode(f"<meta charset={declared}>{CHINESE}".encode(), f"text/html; charset={declared}")
+    assert (decoded.codec, decoded.text.endswith(CHINESE)) == ("utf-8", True)
+
+
+def test_a_traditional_page_that_claims_utf_8_is_read_as_big5() -> None:
+    assert decode(TRADITIONAL.encode("big5"), "text/html; charset=utf-8").codec == "big5hkscs"
 
 
 def test_undecodable_bytes_become_replacement_characters() -> None:
-    text, codec = decode(b"<meta charset=utf-8>\xff\xff\x80 ok", None)
-    assert codec in ("utf-8", "gb18030")
-    assert "�" in text
-    assert text.endswith("ok")
+    decoded = decode(b"<meta charset=utf-8>\xff\xff\x80 ok", None)
+    assert decoded.codec == "utf-8"
+    assert "�" in decoded.text
+    assert decoded.text.endswith("ok")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +109,10 @@ def test_labels_mean_what_the_encoding_standard_says(label: str, codec: str | No
         (b"<!-- <meta charset=big5> --><meta charset=gbk>", "gb18030"),
         (b'<META HTTP-EQUIV="Content-Type" CONTENT="text/html; charset=gb2312">', "gb18030"),
         (b'<?xml version="1.0" encoding="big5"?>', "big5hkscs"),
-        (b" " * 1024 + b"<meta charset=gbk>", None),
+        (b" " * 1024 + b"<meta charset=gbk>", "gb18030"),  # a browser starts anew when it comes to it
+        (b" " * PRESCAN_BYTES + b"<meta charset=gbk>", None),
+        (b"<p title='<meta charset=big5>'><meta charset=gbk>", "gb18030"),
+        (b"<meta charset=nonsense><meta charset=gbk>", "gb18030"),
         (b"<metadata charset=gbk>", None),
         (b"<meta " + b"x" * 100_000, None),
     ],
@@ -90,5 +129,5 @@ def test_real_pages_decode_without_a_bad_character(folder: str, codec: str) -> N
     pages = sorted((DATA / "encoding" / folder).glob("*.html"))
     assert pages
     for page in pages:
-        text, used = decode(page.read_bytes(), "text/html")
-        assert (used, text.count("�")) == (codec, 0), page.name
+        decoded = decode(page.read_bytes(), "text/html")
+        assert (decoded.codec, decoded.settled_by, decoded.text.count("�")) == (codec, "meta", 0), page.name

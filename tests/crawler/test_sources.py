@@ -83,3 +83,9 @@ def test_a_column_of_hashes_is_named_like_any_other() -> None:
     source = TableSource.model_validate({"kind": "table", "paths": ["x"], "columns": {"url": "u", "sha256": "h"}})
     assert source.resolved().columns == {"url": "u", "expected_sha256": "h"}
     assert "expected_sha256" not in TableSource(kind="table", paths=["x"], layout="laion").resolved().columns
+
+
+def test_taisu_s_list_of_urls_reads_as_weak_captions() -> None:
+    resolved = TableSource.model_validate({"kind": "table", "layout": "taisu", "paths": ["x.csv"]}).resolved()
+    assert (resolved.columns["url"], resolved.columns["text"]) == ("url", "caption")
+    assert (resolved.kind, resolved.constants["strength"], resolved.constants["source"]) == ("caption", "weak", "taisu")

@@ -18,13 +18,13 @@ def test_entries_are_there_again(tmp_path: Path) -> None:
     filled(tmp_path / "spool")
     with Spool(tmp_path / "spool", "k") as spool:
         assert list(spool.entries) == ["a", "b", "c"]
-        assert spool.entries["a"].row == {"uid": "a", "detail": "图"}
-        assert spool.read(spool.entries["a"]) == b"stored a" * 100
-        assert spool.read(spool.entries["b"]) == b""
+        assert spool.row(spool.entries["a"]) == {"uid": "a", "detail": "图"}
+        assert spool.stored(spool.entries["a"]) == b"stored a" * 100
+        assert spool.stored(spool.entries["b"]) == b""
         spool.add({"uid": "d"}, b"d")
     with Spool(tmp_path / "spool", "k") as spool:
-        assert spool.read(spool.entries["d"]) == b"d"
-        assert spool.read(spool.entries["c"]) == b"stored c" * 50
+        assert spool.stored(spool.entries["d"]) == b"d"
+        assert spool.stored(spool.entries["c"]) == b"stored c" * 50
 
 
 def test_a_file_cut_anywhere_keeps_its_whole_entries_and_goes_on(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_file_cut_anywhere_keeps_its_whole_entries_and_goes_on(tmp_path: Path)
             spool.add({"uid": "z"}, b"zz")
         with Spool(path, "k") as spool:
             assert list(spool.entries) == [*kept, "z"]
-            assert spool.read(spool.entries["z"]) == b"zz"
+            assert spool.stored(spool.entries["z"]) == b"zz"
     assert seen == {0, 1, 2}
 
 

@@ -79,9 +79,17 @@ def test_a_filler_cannot_be_shorter_than_a_record() -> None:
         filler(50)
 
 
-@pytest.mark.parametrize("body", [b"[]", b'{"other": "x"}', b'{"url": 7}', b"{"])
-def test_kept_candidates_of_others_make_are_refused(body: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - of json as well as ours
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (b"[]", "names what no candidate has"),
+        (b'{"other": "x"}', "names what no candidate has"),
+        (b'{"url": 7}', "holds what is no text"),
+        (b"{", "Expecting property name"),
+    ],
+)
+def test_kept_candidates_of_others_make_are_refused(body: bytes, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
         rows_of_record(body)
 
 

@@ -9,8 +9,10 @@ import pytest
 from filters import pixel_kernels
 from filters.image import Pixels, Rgb, fetched_measures, image_measures
 from filters.measures import MEASURES, measures_of
+from filters.models.files import MODEL_MEASURES
 
-PIXEL_MEASURES = [name for name in measures_of(MEASURES, "measure", "image") if name not in ("phash", "dhash")]
+NOT_OF_PIXELS_ALONE = {"phash", "dhash"} | MODEL_MEASURES
+PIXEL_MEASURES = [name for name in measures_of(MEASURES, "measure", "image") if name not in NOT_OF_PIXELS_ALONE]
 
 
 def flat(height: int, width: int, colour: tuple[int, int, int]) -> Rgb:

@@ -28,7 +28,7 @@ RULES = {"no_chinese": "zh_chars >= 1", "too_long": "zh_chars < 10", "repeated_t
 Rows = Sequence[tuple[str, str]]
 
 
-def run_to_admit(folder: Path, files: Sequence[Rows], rules: dict[str, str] | None = None) -> Flow:
+def run_to_admit(folder: Path, files: Sequence[Rows], rules: dict[str, str] | None = None, **sections: Any) -> Flow:
     """Collect and admit, in this process, of one CSV file per entry of `files`."""
     paths = [str(write_csv(folder / f"table-{number}.csv", rows)) for number, rows in enumerate(files)]
     mapping: dict[str, Any] = {
@@ -36,6 +36,7 @@ def run_to_admit(folder: Path, files: Sequence[Rows], rules: dict[str, str] | No
         "source": {"kind": "table", "layout": "wukong", "paths": paths},
         "crawler": {"user_agent": AGENT},
         "rules": RULES if rules is None else rules,
+        **sections,
     }
     run = folder / "run"
     run.mkdir()

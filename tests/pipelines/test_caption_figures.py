@@ -40,6 +40,16 @@ def test_lengths_are_those_of_all_parts_and_of_each_category(tmp_path: Path) -> 
     assert found["categories"]["建筑"] == {"characters": None, "tokens": None}
 
 
+def test_tokens_are_as_they_were_measured_where_they_were(tmp_path: Path) -> None:
+    texts = ["猫", "cat 猫", "unbelievable", None]
+    columns = [pa.array(texts), pa.nulls(4, pa.string()), pa.array([1, 2, 5, None], pa.int32())]
+    path = tmp_path / "kept.parquet"
+    write_table(path, pa.table(columns, names=["text", "category", "num_tokens"]))
+    found = caption_figures([path], [])
+    assert (found["tokens"]["n"], found["tokens"]["greatest"], found["tokens"]["median"]) == (3, 5, 2)
+    assert found["tokens"]["mean"] == round(8 / 3, 4)
+
+
 def test_the_order_and_the_cut_of_parts_change_nothing(tmp_path: Path) -> None:
     rows: list[tuple[str | None, str | None]] = [(f"第{number}张 photo{number % 7}", "x") for number in range(50)]
     (tmp_path / "a").mkdir()

@@ -217,6 +217,8 @@ def test_overlaps_groups_words_and_statuses_are_asked_of_the_rows(tmp_path: Path
     ]
     assert numbers["queries"][1] == {"query": "古塔", "samples": 1, "kept": 1}
     assert (numbers["num_queries"], numbers["num_categories"]) == (1, 0)
+    assert numbers["per_value"]["queries"] == {"mean": 1.0, "most": 1, "at_most": 1}
+    assert numbers["per_value"]["categories"] == {"mean": None, "most": None, "at_most": 0}
 
 
 def test_the_funnel_narrows_stage_by_stage() -> None:

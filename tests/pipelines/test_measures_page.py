@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from filters.measures import BASE_COLUMNS, MEASURES
-from pipelines.measures_page import measures_page
+from filters.measures import BASE_COLUMNS, MEASURES, measures_of
+from pipelines.measures_page import measure_costs, measures_page
 
 PAGE = Path(__file__).parents[2] / "infra" / "docs" / "measures.md"
 
@@ -16,4 +16,11 @@ def test_the_page_is_what_the_table_gives() -> None:
 
 def test_every_column_that_a_rule_may_name_stands_on_the_page() -> None:
     page = measures_page()
-    assert [name for name in (*MEASURES, *BASE_COLUMNS) if page.count(f"`{name}`") != 1] == []
+    tables = "\n".join(line for line in page.splitlines() if line.startswith(("|", "Known")))
+    assert [name for name in (*MEASURES, *BASE_COLUMNS) if tables.count(f"`{name}`") != 1] == []
+
+
+def test_every_measure_of_texts_says_its_cost_and_no_other_name_does() -> None:
+    costs = measure_costs()
+    assert set(costs) <= set(MEASURES)
+    assert set(measures_of(MEASURES, "collect", "text")) <= set(costs)

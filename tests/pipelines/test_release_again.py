@@ -60,6 +60,18 @@ CASES: dict[str, dict[str, Any]] = {
     "other groups": {"dedup": {"distance": 0}},
     "other captions and shards": {"release": {"shard_size": 4, "caption": ["alt", "caption"], "dropped": "narrow"}},
     "texts are counted": {"rules": {"shared": "text_count <= 1"}, "name": "other"},
+    "hosts are counted, capped and judged": {
+        "rules": {
+            "common": "host_count <= 100 AND host_share <= 1 AND uid_draw < 1",
+            "bad_host": "host_bad_share < 0.9",
+            "full": "host_rank_kept <= 4 AND host_count_kept >= 2",
+        },
+        "balance": {"bad": ["http_status", "too_small"]},
+    },
+    "captions are balanced by words": {
+        "rules": {"balanced": "uid_draw < balance_prob OR balance_prob = 0"},
+        "balance": {"most_words": 1000, "t": 1},
+    },
     "a measure less": {"rules": {"plain": None}},
     "nothing is left": {"rules": {"none": "min_side > 10000"}},
 }

@@ -12,21 +12,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from filters.clip import Scorer
-from filters.clip_settings import ScoreSettings
-from filters.clip_towers import Embedded, ImageBatch
+from filters.clip.scorer import Scorer
+from filters.clip.settings import ScoreSettings
+from filters.clip.towers import Embedded, ImageBatch
 from pipelines.checks import checked_plan
 from pipelines.demo.train import SCORER_FOLDER
 from pipelines.flow.embeddings import embedding_rows
-from pipelines.flow.score import steps, with_scores
+from pipelines.flow.score import steps
+from pipelines.flow.score_columns import with_scores
 from pipelines.flow.stored import StoredCopies
 from pipelines.tasks import Batch, Context, Flow, RowFilter, Task
-from shards.errors import BrokenRunError
+from shards.errors import BrokenRunError, UsageError
 from shards.parts import StepFolder
 from shards.schema import uid_of
 from shards.tars import TarWriter
 from tests.crawler.conftest import Server, serve
-from tests.filters.test_clip_feed import PlainTowers
+from tests.filters.clip.test_feed import PlainTowers
+from tests.filters.clip.test_heads import saved, weights
 from tests.pipelines.conftest import (
     FinishedRun,
     InlinePool,
@@ -195,6 +197,9 @@ torch = pytest.importorskip("torch", reason="the clip extra is not installed")
 pytest.importorskip("skimage", reason="the demo extra is not installed")
 
 CUT = 0.4
+OF_TEXTS = ("clip_flip_score", "group_text_rank", "group_image_rank")
+OF_IMAGES = ("aesthetic", "zero_shot_category", "zero_shot_score")
+CATEGORIES = {"动物": ["一只猫", "一只狗"], "别的": ["月球表面"]}
 NUM_PHOTOS = 9
 NUM_TRUE = 5
 """The first photographs have a caption of their own, the others each that of the one before it."""
@@ -202,7 +207,7 @@ NUM_TRUE = 5
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Nine photographs of the demo in parts of four, some with a caption of another's."""
+    """Nine photographs of the demo in parts of four, some with a caption of another's, with all that score can say."""
     from pipelines.demo.captions import HELD_OUT
     from pipelines.demo.photos import NAMES, load_photo
 
@@ -213,12 +218,19 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Any:
         server.pages[f"/{number}.png"] = serve(buffer.getvalue(), Content_Type="image/png")
     told = [HELD_OUT[NAMES[number - (number >= NUM_TRUE)]][0] for number in range(NUM_PHOTOS)]
     rows = [(server.url(f"/{number}.png"), text) for number, text in enumerate(told)]
-    score = {"model": f"local-dir:{SCORER_FOLDER}", "pretrained": None, "batch_size": 7, "device": "cpu"}
+    score: dict[str, Any] = {
+        "model": f"local-dir:{SCORER_FOLDER}",
+        "pretrained": None,
+        "batch_size": 7,
+        "device": "cpu",
+    }
+    score |= {"group_size": 4, "categories": CATEGORIES, "heads": {"aesthetic": {"path": saved(home, weights(64, 1))}}}
     rules = {"weak": f"clip_score >= {CUT}"}
     recipe = table_recipe(
         write_csv(home / "t.csv", rows), rules, network={"allow_private": [server.address]}, score=score
     )
     recipe["fetch"] = recipe["fetch"] | {"part_rows": 4}
+    recipe["measures"] = [*OF_TEXTS, *OF_IMAGES]
     result = run_inline(recipe, home / "run")
     yield FinishedRun(home / "run", recipe, server, result.stats["kept"])
     server.close()
@@ -258,8 +270,10 @@ def test_batches_of_other_sizes_keep_the_same_samples(tmp_path: Path, scored: Fi
     run_inline(scored.recipe | {"score": scored.recipe["score"] | {"batch_size": batch_size}}, run)
     others = manifest(run / "release")
     assert [(row["uid"], row["status"]) for row in others] == [(row["uid"], row["status"]) for row in rows]
-    theirs = [row["clip_score"] for row in rows]
-    np.testing.assert_allclose([row["clip_score"] for row in others], theirs, atol=2e-4)
+    for name, atol in (("clip_score", 2e-4), ("clip_flip_score", 2e-4), ("zero_shot_score", 2e-4), ("aesthetic", 1e-3)):
+        np.testing.assert_allclose([row[name] for row in others], [row[name] for row in rows], atol=atol)
+    for name in ("zero_shot_category", "group_text_rank", "group_image_rank"):
+        assert [row[name] for row in others] == [row[name] for row in rows]
 
 
 def test_swapped_captions_score_lower_than_true_ones(scored: FinishedRun) -> None:
@@ -279,6 +293,69 @@ def test_manifest_and_records_name_the_model(scored: FinishedRun) -> None:
     assert told["preprocessing"].startswith("shortest to 64x64, bicubic, mean [")
     assert str(SCORER_FOLDER) not in json.dumps(told)
     assert all(record.meta["scorer"] == told for record in StepFolder(scored.folder, "score").records())
+    assert {name: len(head["sha256"]) for name, head in told["heads"].items()} == {"aesthetic": 64}
+
+
+def test_true_captions_come_first_in_their_groups_and_mirrored_ones_score_as_well(scored: FinishedRun) -> None:
+    rows = {int(row["url"].rpartition("/")[2][0]): row for row in manifest(scored.folder / "release")}
+    true, swapped = list(range(NUM_TRUE)), list(range(NUM_TRUE, NUM_PHOTOS))
+    assert {rows[number]["group_text_rank"] for number in true} == {1}
+    assert {rows[number]["group_image_rank"] for number in true} == {1}
+    assert min(rows[n]["clip_flip_score"] for n in true) > max(rows[n]["clip_flip_score"] for n in swapped)
+    assert {rows[number]["zero_shot_category"] for number in rows} <= set(CATEGORIES)
+    assert None not in {rows[number][name] for number in rows for name in OF_IMAGES}
+
+
+def test_recipe_that_asks_for_less_scores_nothing_again(tmp_path: Path, scored: FinishedRun) -> None:
+    run = scored.copy(tmp_path, "score")
+    before, pool = score_files(run), InlinePool()
+    less = scored.recipe | {"measures": ["clip_flip_score"], "score": without_head(scored.recipe)}
+    run_inline(less, run, pool)
+    assert "score" not in pool.steps()
+    assert score_files(run) == before
+    names = set(manifest(run / "release")[0])
+    assert "clip_flip_score" in names
+    assert not names & {*OF_IMAGES, "group_text_rank"}
+    path = next((run / "release" / "manifest").glob("kept-*.parquet"))
+    assert "heads" not in json.loads(pq.read_schema(path).metadata[b"scorer"])
+
+
+def without_head(recipe: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in recipe["score"].items() if name != "heads"}
+
+
+@pytest.mark.parametrize(
+    ("change", "places"),
+    [
+        ({"heads": {"aesthetic": {"path": "WIDE"}}}, ["score.heads.aesthetic: it takes embeddings of 65 numbers"]),
+        ({"heads": {}}, ["score.heads.aesthetic: is required, because aesthetic is asked for"]),
+        (
+            {"heads": {"aesthetic": {"path": "/no/such"}}, "categories": {}},
+            ["no file at '/no/such'", "score.categories"],
+        ),
+    ],
+)
+def test_head_that_does_not_fit_is_told_before_anything_is_fetched(
+    tmp_path: Path, scored: FinishedRun, change: dict[str, Any], places: list[str]
+) -> None:
+    wide = saved(tmp_path, weights(65, 1))
+    told = json.loads(json.dumps(change).replace("WIDE", wide))
+    asked_before = len(scored.site.log)
+    with pytest.raises(UsageError) as raised:
+        run_inline(scored.recipe | {"score": scored.recipe["score"] | told}, tmp_path / "run")
+    assert all(place in str(raised.value) for place in places)
+    assert not (tmp_path / "run").exists()
+    assert len(scored.site.log) == asked_before
+
+
+def test_another_head_scores_again_and_the_same_elsewhere_does_not(tmp_path: Path, scored: FinishedRun) -> None:
+    run = scored.copy(tmp_path, "score")
+    for seed, expected in ((1, 0), (2, 3)):
+        pool, folder = InlinePool(), tmp_path / f"head-{seed}"
+        folder.mkdir()
+        heads = {"aesthetic": {"path": saved(folder, weights(64, 1, seed=seed))}}
+        run_inline(scored.recipe | {"score": scored.recipe["score"] | {"heads": heads}}, run, pool)
+        assert pool.steps().count("score") == expected
 
 
 def test_damaged_tar_of_a_run_loses_no_row(tmp_path: Path, scored: FinishedRun) -> None:

@@ -105,6 +105,8 @@ def test_the_quick_jpeg_decoder_gives_pillows_pixels(
 JPEG = saved(photo(640, 480), "JPEG", quality=90)
 PROGRESSIVE = saved(photo(640, 480), "JPEG", quality=90, progressive=True)
 _HALF = len(JPEG) // 2
+SMALL = saved(photo(158, 88), "JPEG", quality=90)
+"""At an eighth of its size it would be too small for the decoder whose warnings count."""
 
 
 @pytest.mark.parametrize("keep", ["stored", "original"])
@@ -118,6 +120,7 @@ _HALF = len(JPEG) // 2
         JPEG[:_HALF] + b"\xff\xd9" + JPEG[_HALF:],
         JPEG[:_HALF] + bytes(400) + JPEG[_HALF + 400 :],
         PROGRESSIVE[: len(PROGRESSIVE) // 2],
+        SMALL[: len(SMALL) // 2] + b"\xff\xd9",
         saved(photo(300, 200), "PNG")[:-13],
         saved(photo(300, 200), "PNG")[:3000],
         saved(photo(300, 200), "WEBP")[:-40],

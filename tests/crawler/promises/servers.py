@@ -207,6 +207,10 @@ def silent(exchange: Exchange) -> None:
         exchange.connection.recv(1)
 
 
+PATIENT: dict[str, object] = {"total_timeout_s": 60, "connect_timeout_s": 30, "rate_grace_s": 30}
+"""Limits for servers that do answer: however busy the machine is, what they say decides, and no clock."""
+
+
 def download(
     folder: Path,
     urls: list[str],

@@ -258,7 +258,7 @@ def test_promise_22_pages_and_sitemaps_pass_the_same_guard(tmp_path: Path, canar
         urls = [site.url("/"), site.url("/away"), canary]
         write_table(tmp_path / "frontier.parquet", first_round(urls, lanes=4))
         job = CrawlJob(
-            frontier_path=tmp_path / "frontier.parquet",
+            frontier_paths=(tmp_path / "frontier.parquet",),
             warc_path=tmp_path / "part.warc.gz",
             pages_path=tmp_path / "pages.parquet",
             links_path=tmp_path / "links.parquet",

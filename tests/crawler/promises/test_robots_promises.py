@@ -17,6 +17,7 @@ from crawler.settings import CrawlerSettings
 from shards.errors import UsageError
 from tests.crawler.promises.servers import (
     AGENT,
+    PATIENT,
     Case,
     Exchange,
     Handler,
@@ -68,6 +69,10 @@ def after(number: int, code: str = "301 Moved") -> Handler:
     return moved(f"/hop{number}", code)
 
 
+TIMED_OUT = [
+    Case("promise 42: never an answer", silent, "robots_unreachable"),
+    Case("promise 42: rules at a drip", drip_robots, "robots_unreachable"),
+]
 CASES = [
     Case("promise 42: 200 that forbids", robots(DENY), "robots_disallowed"),
     Case("promise 42: 200 that allows", robots(b"user-agent: *\nallow: /"), None),
@@ -93,8 +98,7 @@ CASES = [
     Case("promise 42: 503 once",
          lambda exchange: (status("503 Busy") if exchange.attempt == 1 else robots(b""))(exchange), None),
     Case("promise 42: closed before a byte", raw(b""), "connect_error"),
-    Case("promise 42: never an answer", silent, "robots_unreachable"),
-    Case("promise 42: rules at a drip", drip_robots, "robots_unreachable"),
+    *TIMED_OUT,
     Case("promise 42: cut short", raw(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\nuser-agent: *"),
          "robots_unreachable"),
     Case("promise 42: no HTTP at all", raw(b"hello\r\n\r\n"), "robots_unreachable"),
@@ -133,15 +137,22 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Row, Site]]:
-    """One host for each robots.txt, all in one part."""
-    found = {}
-    for case in CASES:
-        pages: dict[str, Handler] = {f"/hop{n}": hops for n in range(8)}
-        found[case.name] = Site(pages | {"/x": fixed(IMAGE), "/robots.txt": case.handler})
-    fetch: dict[str, object] = {"total_timeout_s": 2, "retries": 1, "rate_grace_s": 0.6}
+    """One host for each robots.txt, all in one part, but for those of which our patience is to come to its end."""
+    answering = [case for case in CASES if case not in TIMED_OUT]
+    hasty: dict[str, object] = {"total_timeout_s": 2, "rate_grace_s": 0.6}
+    parts = ((answering, PATIENT), (TIMED_OUT, hasty))
+    return {
+        name: found
+        for cases, fetch in parts
+        for name, found in _asked(tmp_path_factory.mktemp("robots"), cases, fetch).items()
+    }
+
+
+def _asked(folder: Path, cases: list[Case], fetch: dict[str, object]) -> dict[str, tuple[Row, Site]]:
+    pages: dict[str, Handler] = dict.fromkeys((f"/hop{number}" for number in range(8)), hops)
+    found = {case.name: Site(pages | {"/x": fixed(IMAGE), "/robots.txt": case.handler}) for case in cases}
     with sites(*found.values()) as all_sites:
-        folder = tmp_path_factory.mktemp("robots")
-        rows = download(folder, [site.url() for site in all_sites], all_sites, fetch=fetch)
+        rows = download(folder, [site.url() for site in all_sites], all_sites, fetch=fetch | {"retries": 1})
     return {name: (rows[site.url()], site) for name, site in found.items()}
 
 
@@ -229,7 +240,7 @@ def test_promise_45_each_image_host_has_its_say(tmp_path: Path) -> None:
         other_port = Site({"/x": fixed(IMAGE), "/robots.txt": robots(DENY)}, host=first.host)
         urls = [first.url("/away"), first.url("/fine"), first.url(), other_port.url()]
         with sites(other_port):
-            rows = download(tmp_path, urls, [first, second, third, other_port])
+            rows = download(tmp_path, urls, [first, second, third, other_port], fetch=PATIENT)
     reasons = [rows[url]["drop_reason"] for url in urls]
     assert reasons == ["robots_disallowed", None, None, "robots_disallowed"]
     assert [site.asked("/robots.txt") for site in (first, second, third, other_port)] == [1, 1, 1, 1]
@@ -241,7 +252,7 @@ def test_promise_46_concurrency_and_gap_hold_by_the_server_s_log(tmp_path: Path)
     """promise 46: never more in flight than allowed and never two starts within the gap, robots.txt included."""
 
     def slow(exchange: Exchange) -> None:
-        time.sleep(0.35)
+        time.sleep(0.6)
         exchange.answer(IMAGE)
 
     def refuse(exchange: Exchange) -> None:
@@ -252,26 +263,26 @@ def test_promise_46_concurrency_and_gap_hold_by_the_server_s_log(tmp_path: Path)
     pages |= dict.fromkeys((f"/bad{n}" for n in range(3)), refuse)
     with sites(Site(pages)) as [site]:
         urls = [site.url(path) for path in site.pages]
-        crawler: dict[str, object] = {"per_host": {"concurrency": 2, "delay_s": 0.12}}
-        download(tmp_path, urls, [site], crawler=crawler, fetch={"retries": 1})
+        crawler: dict[str, object] = {"per_host": {"concurrency": 2, "delay_s": 0.25}}
+        download(tmp_path, urls, [site], crawler=crawler, fetch=PATIENT | {"retries": 1})
         starts = site.starts()
         assert site.most_in_flight == 2
     gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
     assert len(starts) >= 1 + 6 + 3 * 2
-    assert min(gaps) >= 0.06  # as a busy server sees it
-    assert starts[-1] - starts[0] >= 0.12 * (len(starts) - 1) - 0.06
+    assert min(gaps) >= 0.08  # as a busy server sees it
+    assert starts[-1] - starts[0] >= 0.25 * (len(starts) - 1) - 0.15
 
 
 def test_promise_46_a_host_that_closes_at_once_is_asked_no_more_often(tmp_path: Path) -> None:
     """promise 46: a request whose connection ends before an answer is not sent again behind the back of the gap."""
     with sites(Site({f"/{n}": raw(b"") for n in range(4)})) as [site]:
         urls = [site.url(path) for path in site.pages]
-        crawler: dict[str, object] = {"per_host": {"concurrency": 2, "delay_s": 0.12}}
-        rows = download(tmp_path, urls, [site], crawler=crawler, fetch={"give_up_after": 99})
+        crawler: dict[str, object] = {"per_host": {"concurrency": 2, "delay_s": 0.25}}
+        rows = download(tmp_path, urls, [site], crawler=crawler, fetch=PATIENT | {"give_up_after": 99})
         assert {row["drop_reason"] for row in rows.values()} == {"connect_error"}
         assert [site.asked(path) for path in site.pages] == [1, 1, 1, 1]
         starts = site.starts()
-    assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.06
+    assert min(later - earlier for earlier, later in itertools.pairwise(starts)) >= 0.08
 
 
 def test_promise_46_lanes_share_a_host_that_redirects_lead_to(tmp_path: Path) -> None:
@@ -284,7 +295,8 @@ def test_promise_46_lanes_share_a_host_that_redirects_lead_to(tmp_path: Path) ->
             owner.pages = {f"/{n}": moved(shared.url(f"/y?{number}{n}")) for n in range(3)}
             (tmp_path / str(number)).mkdir()
             urls = [owner.url(f"/{n}") for n in range(3)]
-            rows = download(tmp_path / str(number), urls, [shared, *owners], crawler=crawler, num_lanes=2)
+            folder = tmp_path / str(number)
+            rows = download(folder, urls, [shared, *owners], crawler=crawler, fetch=PATIENT, num_lanes=2)
             assert {row["drop_reason"] for row in rows.values()} == {None}
 
         workers = [threading.Thread(target=lane, args=(number,)) for number in range(2)]
@@ -311,7 +323,7 @@ def test_promise_46_crawl_delay_is_obeyed_up_to_its_cap(
     pages["/robots.txt"] = robots(b"user-agent: testbot\ncrawl-delay: " + asked + b"\n")
     with sites(Site(pages)) as [site]:
         crawler: dict[str, object] = {"per_host": {"concurrency": 4, "delay_s": 0.0}, "max_crawl_delay_s": cap}
-        rows = download(tmp_path, [site.url(f"/{n}") for n in range(3)], [site], crawler=crawler)
+        rows = download(tmp_path, [site.url(f"/{n}") for n in range(3)], [site], crawler=crawler, fetch=PATIENT)
         starts = site.starts()
     assert {row["drop_reason"] for row in rows.values()} == {None}
     gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
@@ -346,7 +358,9 @@ OPT_OUTS = [
 def opted_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     found = {case.name: Site({"/x": case.handler}) for case in OPT_OUTS}
     with sites(*found.values()) as all_sites:
-        rows = download(tmp_path_factory.mktemp("optouts"), [site.url() for site in all_sites], all_sites)
+        rows = download(
+            tmp_path_factory.mktemp("optouts"), [site.url() for site in all_sites], all_sites, fetch=PATIENT
+        )
     return {name: rows[site.url()] for name, site in found.items()}
 
 
@@ -373,7 +387,7 @@ def test_promise_47_files_that_speak_for_a_whole_site(
 ) -> None:
     """promise 47: TDMRep, AIPREF, Content-Signal and ai.txt of the image's own host; the row names the file."""
     with sites(Site({"/x": fixed(IMAGE), path: fixed(body)})) as [site]:
-        row = download(tmp_path, [site.url()], [site])[site.url()]
+        row = download(tmp_path, [site.url()], [site], fetch=PATIENT)[site.url()]
     assert row["drop_reason"] == reason, row
     if reason is not None:
         assert path.rpartition("/")[2].split(".")[0] in str(row["detail"])
@@ -396,7 +410,7 @@ def test_promise_48_no_request_without_an_identity_and_each_with_ours(tmp_path: 
         with pytest.raises(UsageError, match="user_agent"):
             download(tmp_path, [site.url()], [site], crawler={"user_agent": None})
         assert site.num_contacts == 0
-        download(tmp_path, [site.url()], [site])
+        download(tmp_path, [site.url()], [site], fetch=PATIENT)
         assert len(site.log) >= 3
         for exchange in site.log:
             assert exchange.raw.lower().count(b"\r\nuser-agent:") == 1
