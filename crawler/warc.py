@@ -169,7 +169,8 @@ def _found(
         return {}, [], []
     if not is_html(content_type, page.body):
         return {}, [], []
-    base |= {"page_url": page_url, "warc_record": origin}
+    # Where a page lies in a crawl's own WARC depends on which server answered first: `pages` has it, no release.
+    base |= {"page_url": page_url, "warc_record": None if source == "crawl" else origin}
     try:
         html = decode_body(page.body, header(page.headers, "content-encoding"), max_page_bytes)
     except CodingError as error:

@@ -30,7 +30,7 @@ MANIFEST_COLUMNS = {
     "strength": "strong or weak: how closely the source says that text and image belong together",
     "category": "category that the source gave",
     "license": "licence that the source stated for the image; null where it stated none",
-    "warc_record": "WARC file and offset of the record of a page that shows the image",
+    "warc_record": "WARC file and offset of the record of a page that shows the image; null for a crawl of our own",
     "page_language": "language of that page: as it declares it, or by the script of its title",
     "page_charset": "charset in which that page was read, as Python names it",
     "charset_from": "what settled the charset: bom, header, meta, detector, or contents against what was declared",

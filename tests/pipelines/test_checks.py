@@ -40,7 +40,7 @@ def test_all_problems_are_told_at_once() -> None:
         "name: expected a text (got 7)",
         "source.paths: expected 1 or more entries (got an empty list)",
         found[2],
-        "rules.few: no column is called 'zh_char'; the nearest known: zh_chars, alpha_share, zh_ratio",
+        "rules.few: no column is called 'zh_char'; the nearest known: zh_chars, host_share, alpha_share",
         "rules.many: count_star() is an aggregate: it looks at other rows",
         "rules.number: is INTEGER, expected a BOOLEAN condition such as zh_chars >= 1",
         "rules.timeout: is the web's own drop reason; choose another name",

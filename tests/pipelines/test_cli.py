@@ -43,8 +43,15 @@ def test_a_recipe_with_many_mistakes_tells_all_and_touches_nothing(
     monkeypatch.chdir(tmp_path)
     Path("r.yaml").write_text(BROKEN)
     message = failed(curate("run", "r.yaml", "--out", "run"), 2)
-    places = [line.strip().split(":")[0] for line in message.splitlines()[1:]]
-    assert places == ["name", "source.colums", "rules.few", "rules.many", "measures.0", "crawler.user_agent"]
+    lines = [line.strip() for line in message.splitlines()[1:]]
+    assert [line.split(": ")[:2] for line in lines[:-1]] == [
+        ["line 2", "name"],
+        ["line 3", "source.colums"],
+        ["line 5", "rules.few"],
+        ["line 5", "rules.many"],
+        ["line 4", "measures.0"],
+    ]
+    assert lines[-1].startswith("crawler.user_agent: is required")
     assert message.startswith("curate: recipe r.yaml has 6 problems; nothing was run:\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.yaml"]
     assert failed(curate("plan", "r.yaml"), 2) == message

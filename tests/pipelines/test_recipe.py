@@ -48,7 +48,7 @@ def problems(**sections: Any) -> list[str]:
         ({"rules": ["a"]}, "rules: expected a mapping of names to values (got a list)"),
         ({"rules": {"a": 3}}, "rules.a: expected a text (got 3)"),
         ({"rules": {"a": None}}, "rules.a: expected a text (got null)"),
-        ({"sorce": {}}, "sorce: unknown key, did you mean source?; known here: crawler, dedup, fetch, image,"),
+        ({"sorce": {}}, "sorce: unknown key, did you mean source?; known here: balance, crawler,"),
         ({"crawler": {"per_host": {"delay": 3}}}, "crawler.per_host.delay: unknown key, did you mean delay_s?; known"),
         (
             {"crawler": {"hosts": {"*.cn": {"delay": 3}}}},

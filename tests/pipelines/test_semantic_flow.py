@@ -168,5 +168,5 @@ def test_nobody_left_is_no_fault(tmp_path: Path, scored: pa.Table) -> None:
         scored.column_names.index("drop_reason"), "drop_reason", pa.array(["too_small"] * NUM, pa.string())
     )
     assert all(row["sem_dup_cos"] is None for row in Selecting(tmp_path / "a", gone, ALIKE, 2).rows().values())
-    weak = {"weak": "clip_score > 2", **ALIKE}
+    weak = {"weak": "clip_score > 1", **ALIKE}
     assert all(row["sem_dup_cos"] is None for row in Selecting(tmp_path / "b", scored, weak, 2).rows().values())

@@ -11,7 +11,7 @@ MAX_BYTES = 5 * 2**20
 
 # What is read of each: the statuses of its responses, and how many candidates they give.
 WHOLE = {
-    "jwarc/cc.warc.gz": ([200], 23),
+    "jwarc/cc.warc.gz": ([200], 32),
     "jwarc/gzip_extra_sl.warc.gz": ([], 0),  # a warcinfo alone, in a gzip member with an extra field
     "warcio/example-bad-non-chunked.warc.gz": ([200], 0),  # all records in one gzip member, against the standard
     "warcio/example-digest.warc": ([], 0),  # requests alone
