@@ -8,6 +8,7 @@ compared with the manifest: uids, captions, sizes and bytes of images, all measu
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -111,8 +112,24 @@ def _compared(found: dict[str, dict[str, Any]] | str, expected: dict[str, dict[s
         return found
     if found.keys() != expected.keys():
         return f"{len(found.keys() ^ expected.keys())} samples are in one of the two alone"
-    wrong = [(uid, name) for uid in expected for name in expected[uid] if found[uid].get(name) != expected[uid][name]]
+    wrong = [
+        (uid, name, found[uid].get(name), value)
+        for uid, row in expected.items()
+        for name, value in row.items()
+        if not _is_same(found[uid].get(name), value)
+    ]
     return f"{len(wrong)} values differ, such as {wrong[0]}" if wrong else "the same"
+
+
+def _is_same(found: Any, expected: Any) -> bool:
+    """Whether two values are equal; numbers to 1e-12: `datasets` reads JSON by a parser that misses last bits."""
+    if isinstance(expected, float) and isinstance(found, float):
+        return math.isclose(found, expected, rel_tol=1e-12)
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return found.keys() == expected.keys() and all(_is_same(found[key], expected[key]) for key in expected)
+    if isinstance(expected, list) and isinstance(found, list):
+        return len(found) == len(expected) and all(map(_is_same, found, expected))
+    return bool(found == expected)
 
 
 if __name__ == "__main__":
