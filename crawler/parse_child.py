@@ -65,11 +65,11 @@ def _answer(question: bytes, html: bytes) -> bytes:
 
 def _frame_of(page: Page) -> bytes:
     """A page as JSON. Candidates of one image follow each other: what they share is written once."""
-    images: list[list[object]] = []
+    images: list[tuple[str, Role, list[str | None]]] = []
     for c in page.candidates:
-        if not images or images[-1][:2] != [c.url, c.role]:
-            images.append([c.url, c.role, []])
-        images[-1][2] += [c.kind, c.text, c.drop_reason, c.detail]  # type: ignore[operator]  # the list just put there
+        if not images or images[-1][:2] != (c.url, c.role):
+            images.append((c.url, c.role, []))
+        images[-1][2].extend((c.kind, c.text, c.drop_reason, c.detail))
     facts = [page.title, page.charset, page.opt_out, page.error, page.charset_from]
     parts = [facts, [page.language, page.author, page.license], page.links, images]
     return json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")

@@ -98,7 +98,7 @@ def _block_rows(num_centroids: int) -> int:
 
 def _centres(points: _Whole, nearest: Ints, cosines: _Whole, before: _Whole) -> _Whole:
     """The mean direction of each cluster's points; the points that are served worst open the empty clusters anew."""
-    from scipy.sparse import csr_array  # type: ignore[import-untyped]  # scipy carries no types
+    from scipy.sparse import csr_array
 
     ones = np.ones(len(points), np.float32)
     members = csr_array((ones, (nearest, np.arange(len(points)))), shape=(len(before), len(points)))

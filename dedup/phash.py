@@ -47,7 +47,7 @@ def _has_structure(low: npt.NDArray[np.float64]) -> bool:
 
 
 def _low_frequencies(pixels: Pixels) -> npt.NDArray[np.float64]:
-    from scipy.fftpack import dct  # type: ignore[import-untyped]  # scipy carries no types
+    from scipy.fftpack import dct
 
     frequencies = dct(dct(shrunk(grey_of(pixels), _SMALL_PX, _SMALL_PX), axis=0), axis=1)
     return np.asarray(frequencies[:_LOW_FREQUENCIES, :_LOW_FREQUENCIES], dtype=np.float64)

@@ -6,6 +6,7 @@ Xu et al. 2023, arXiv 2309.16671, and MetaCLIP 2 for the share of the tail and f
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,7 @@ class EntryMatcher:
         return np.unique(owners * len(self._entries) + hits[:, 0])
 
     @cached_property
-    def _automaton(self):  # type: ignore[no-untyped-def]  # the class comes with an import that only a search needs
+    def _automaton(self) -> Any:
         import ahocorasick_rs
 
         return ahocorasick_rs.AhoCorasick(self._entries)

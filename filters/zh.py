@@ -1,6 +1,7 @@
 """Traditional Chinese written in Simplified characters, by OpenCC, where a text needs it."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +60,7 @@ def converted(texts: list[str], conversion: str = "t2s") -> list[str]:
 
 
 @functools.cache
-def _opencc(conversion: str):  # type: ignore[no-untyped-def]  # opencc carries no types
+def _opencc(conversion: str) -> Any:
     import opencc
 
     return opencc.OpenCC(conversion)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage  # type: ignore[import-untyped]  # scipy carries no types
+from scipy import ndimage
 
 from filters.models.boxes import Boxes, as_shares, clipped, covered_share, in_reading_order
 from filters.models.scaling import Rgb, framed, whole_steps, within
