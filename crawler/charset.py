@@ -48,6 +48,8 @@ class Decoded:
     text: str
     codec: str
     settled_by: str
+    is_utf8: bool = False
+    """Whether the page's bytes are the text's UTF-8 as they stand."""
 
 
 def decode(html: bytes, content_type: str | None) -> Decoded:
@@ -72,9 +74,9 @@ def decode(html: bytes, content_type: str | None) -> Decoded:
     settled_by = "header" if declared == codec_in_header else "meta"
     text = _strictly(html, "utf-8")
     if text is not None and (declared == "utf-8" or html.isascii()):
-        return Decoded(text, declared, settled_by)
+        return Decoded(text, declared, settled_by, is_utf8=True)
     if text is not None and not declared.startswith("utf-16"):
-        return Decoded(text, "utf-8", "contents")
+        return Decoded(text, "utf-8", "contents", is_utf8=True)
     text = html.decode(declared, "replace")
     if _is_spoilt(text, html):
         detected = _detect(html, _CHINESE)

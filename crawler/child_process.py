@@ -61,10 +61,16 @@ class AnsweringChild:
         """After a question without an answer: whether the child ended, or only took too long."""
 
     def ask(self, question: bytes, body: bytes, seconds: float) -> bytes | None:
-        """The answer, or None where the child ended before it or took longer than so many seconds.
+        """The answer, or None where two children in a row ended before it, or one took longer than so many seconds.
 
-        Raises RuntimeError where no child can start.
+        One end may come from outside, by the system's want of memory for one. Raises RuntimeError where none can start.
         """
+        answer = self._asked_once(question, body, seconds)
+        if answer is None and self.has_died:
+            answer = self._asked_once(question, body, seconds)
+        return answer
+
+    def _asked_once(self, question: bytes, body: bytes, seconds: float) -> bytes | None:
         child = self._running()
         try:
             _send(child, question, body)

@@ -1,10 +1,9 @@
 """Connections that bound everything an answer may bring, and that never take one request's answer for another's."""
 
 import asyncio
-from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -12,11 +11,28 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http import RawResponseMessage
 from aiohttp.streams import StreamReader
 
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
 WIRE_LEEWAY_BYTES = 64 * 1024
 """What headers, interim answers, chunk sizes and trailers may take beside a body of `max_bytes`."""
 
-on_sending: ContextVar[Callable[[], None] | None] = ContextVar("on_sending", default=None)
-"""Called in the task that asks, as its request goes out: after names were resolved and a connection was made."""
+
+class Departure(Protocol):
+    """Who says when a request may go, and is told when it went."""
+
+    async def due(self) -> None:
+        """Waits until the request may be sent. It has a connection then."""
+        ...
+
+    def sent(self) -> None:
+        """The request's bytes are with the kernel by now."""
+        ...
+
+
+departure: ContextVar[Departure | None] = ContextVar("departure", default=None)
+"""Set by the task that asks, for its next request."""
 
 
 class TooManyBytesError(aiohttp.ClientPayloadError):
@@ -46,6 +62,20 @@ class FewIdleConnections(aiohttp.TCPConnector):
         super().__init__(**options)
         self._max_idle_origins = max_idle_origins
 
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: "list[Trace]", timeout: aiohttp.ClientTimeout
+    ) -> "Connection":
+        """A connection to send on at once: names are resolved and hands are shaken before the request is due."""
+        connection = await super().connect(req, traces, timeout)
+        leaving = departure.get()
+        if leaving is not None:
+            try:
+                await leaving.due()
+            except BaseException:
+                connection.release()
+                raise
+        return connection
+
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         super()._release(key, protocol, should_close=should_close)
         if len(self._conns) > self._max_idle_origins:
@@ -72,12 +102,15 @@ class BoundedConnection(ResponseHandler):
         self._num_requests = 0
 
     def set_response_params(self, **params: Any) -> None:
-        """Called as each request starts."""
+        """Called as each request starts: its bytes go to the kernel before the loop has its next turn.
+
+        Only then is it told: a busy machine may hold us up between here and there, and the next gap with it.
+        """
         self._num_received = 0
         self._num_requests += 1
-        told = on_sending.get()
-        if told is not None:
-            told()
+        leaving = departure.get()
+        if leaving is not None:
+            asyncio.get_running_loop().call_soon(leaving.sent)
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:

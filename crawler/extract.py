@@ -1,41 +1,22 @@
 """One HTML page as image candidates with typed texts, and as links to other pages."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
-from crawler.charset import decode
-from crawler.image_markup import IMAGE_SELECTOR, image_hrefs, is_image_link
-from crawler.image_role import Role, role_of_element, role_of_url
-from crawler.image_texts import MAX_CAPTION_CHARS, link_text, texts_of_image, texts_of_link
+from crawler.charset import Decoded, decode
+from crawler.image_markup import Attributes, image_hrefs
+from crawler.image_place import Places
+from crawler.image_role import role_of_element, role_of_url
+from crawler.image_texts import MAX_CAPTION_CHARS, ImageTexts
 from crawler.json_ld import LinkedData, read_linked_data
 from crawler.optout import nofollow_of_headers, opt_out_of_headers, opt_out_of_meta
-from crawler.page_facts import FACT_SELECTOR, FACT_TAGS, PageFacts, author_of, language_of, license_of
-from crawler.page_text import HEADINGS, Surroundings, first_sentence
+from crawler.page_candidates import Gathering, PageCandidates
+from crawler.page_elements import MAX_IMAGES, MAX_LINKS, PageElements, may_show_images
+from crawler.page_facts import SOCIAL_IMAGES, author_of, language_of, license_of, social_texts
+from crawler.page_text import Surroundings, first_sentence
 from crawler.urls import Base, resolve
-
-MAX_IMAGES = 5000
-MAX_LINKS = 20_000
-MAX_TEXT_CHARS = 10_000
-
-_IMAGE_LINKS = ", ".join(f"a[href*='.{end}' i]" for end in ("jp", "png", "gif", "webp", "jfif"))
-_SELECTOR = f"{', '.join(sorted(HEADINGS))}, {IMAGE_SELECTOR}, {_IMAGE_LINKS}, {FACT_SELECTOR}"
-_SOCIAL_IMAGES = ("og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src", "image")
-
-Typed = Iterable[tuple[str, str]]
-
-
-class Candidate(NamedTuple):
-    """One text of one image. `kind` and `text` are null for an image without text, or one that opted out."""
-
-    url: str
-    kind: str | None
-    text: str | None
-    drop_reason: str | None = None
-    detail: str | None = None
-    role: Role = Role()
 
 
 @dataclass(frozen=True)
@@ -45,7 +26,7 @@ class Page:
     title: str = ""
     charset: str = ""
     links: list[str] = field(default_factory=list)
-    candidates: list[Candidate] = field(default_factory=list)
+    candidates: PageCandidates = field(default_factory=PageCandidates)
     opt_out: str | None = None
     error: str | None = None
     charset_from: str = ""
@@ -53,6 +34,8 @@ class Page:
     language: str | None = None
     author: str | None = None
     license: str | None = None
+    canonical: str | None = None
+    """The canonical form of the URL that the page gives as its own (`rel=canonical`)."""
 
 
 def extract_page(
@@ -64,142 +47,106 @@ def extract_page(
     wants_links: bool = True,
 ) -> Page:
     """Candidates in document order, links once each and canonical. Pages, links and images that opt out for
-    `agent` (a product token) have no texts, no links, or both.
+    `agent` (a product token) have no texts, no links, or both. Where no links are wanted, a page that shows no image
+    is not parsed.
 
     Time grows with the square of the depth or of the attributes of one element: for pages that nobody vouches for
     use `crawler.parse_child`, which ends a parse that takes too long.
     """
     decoded = decode(html, content_type)
     try:
-        page = LexborHTMLParser(decoded.text.replace("\0", "\ufffd"))
+        markup = _utf8(html, decoded)
+        lowered = markup.lower()
+        if not wants_links and not may_show_images(lowered):
+            return Page(charset=decoded.codec, charset_from=decoded.settled_by)
+        page = LexborHTMLParser(markup)
     except (SelectolaxError, UnicodeEncodeError) as error:
         return Page(charset=decoded.codec, charset_from=decoded.settled_by, error=str(error)[:200])
-    marked = _Marked.of(page)
-    facts = marked.facts
+    elements = PageElements.of(page, lowered)
+    facts = elements.facts
     by_name = dict(reversed(facts.metas))
     asked = opt_out_of_meta(facts.metas, agent)
     opt_out = opt_out_of_headers(headers, agent) or asked.opt_out
     base = Base((resolve(url, facts.base_href.strip()) if facts.base_href else None) or url)
     nofollow = asked.nofollow or nofollow_of_headers(headers, agent)
     data = read_linked_data([node.text(deep=True) for node in facts.data_scripts[:20]])
-    reader = _Reader(page, marked, base, by_name, data)
+    reader = _Reader(page, elements, base, by_name, data)
     candidates = reader.opted_out(opt_out) if opt_out else reader.candidates()
     in_header = next((value for name, value in headers if name.lower() == "content-language"), None)
     return Page(
         title=facts.title,
         charset=decoded.codec,
         links=_links(page, base) if wants_links and not nofollow else [],
-        candidates=list(dict.fromkeys(candidates)),
+        candidates=candidates,
         opt_out=opt_out,
-        error=f"more than {MAX_IMAGES} images" if marked.is_cut else None,
+        error=f"more than {MAX_IMAGES} images" if elements.is_cut else None,
         charset_from=decoded.settled_by,
         language=language_of((facts.declared_language, in_header, by_name.get("content-language")), facts.title),
         author=author_of(facts, by_name, data.author),
         license=license_of(facts, base, data.license),
+        canonical=base.resolve(facts.canonical_href.strip()) if facts.canonical_href else None,
     )
 
 
-@dataclass
-class _Marked:
-    """The elements of a page that say anything, found in one pass over it."""
-
-    facts: PageFacts = field(default_factory=PageFacts)
-    images: list[tuple[LexborNode, LexborNode | None]] = field(default_factory=list)
-    """Image elements, each with the nearest heading before it."""
-    image_links: list[LexborNode] = field(default_factory=list)
-    is_cut: bool = False
-
-    @classmethod
-    def of(cls, page: LexborHTMLParser) -> "_Marked":
-        found = cls()
-        heading: LexborNode | None = None
-        for node in page.css(_SELECTOR):
-            tag = node.tag or ""
-            if tag in HEADINGS:
-                heading = node
-                if not node.attrs.get("style"):
-                    continue
-            if tag in FACT_TAGS:
-                found.facts.take(node, tag)
-                if tag == "a":
-                    found.image_links.append(node)
-            else:
-                found.images.append((node, heading))
-        found.is_cut = len(found.images) > MAX_IMAGES
-        del found.images[MAX_IMAGES:]
-        del found.image_links[MAX_LINKS:]
-        return found
+def _utf8(html: bytes, decoded: Decoded) -> bytes:
+    """The page in UTF-8, as the parser takes it. NUL is U+FFFD, as the HTML standard has it."""
+    markup = html if decoded.is_utf8 else decoded.text.encode()
+    return markup.replace(b"\0", b"\xef\xbf\xbd") if b"\0" in markup else markup
 
 
 class _Reader:
     """The images of one parsed page."""
 
     def __init__(
-        self, page: LexborHTMLParser, marked: _Marked, base: Base, metas: dict[str, str], data: LinkedData
+        self, page: LexborHTMLParser, elements: PageElements, base: Base, metas: dict[str, str], data: LinkedData
     ) -> None:
         self._page = page
-        self._marked = marked
+        self._elements = elements
         self._base = base
-        self._title = marked.facts.title
         self._metas = metas
         self._data = data
+        self._title = elements.facts.title
         self._lead: str | None = None
+        self._places = Places()
+        self._texts_of = ImageTexts(self._places)
         self._surroundings = Surroundings()
         self._headings: dict[int, str] = {}
-        self._clean: dict[str, str] = {}
+        self._found = Gathering()
 
-    def opted_out(self, directive: str) -> Iterator[Candidate]:
+    def opted_out(self, directive: str) -> PageCandidates:
         """Every image of a page that asks not to be used: no text is kept."""
-        urls = [url for _, _, url, _ in self._images()]
+        of_elements = ((node, attributes) for node, attributes, _ in self._elements.images)
+        urls = [_absolute(self._base, href) for each in of_elements for href in image_hrefs(*each)]
         urls += [url for _, _, url in self._image_links()]
         urls += [*self._social_images(), *(url for url, _ in self._described_images())]
         for url in urls:
-            yield Candidate(url, None, None, "opt_out", directive)
+            self._found.opt_out(url, directive)
+        return self._found.done()
 
-    def candidates(self) -> Iterator[Candidate]:
-        for node, attributes, url, heading in self._images():
-            yield from self._candidates(url, role_of_element(url, attributes), self._texts(node, attributes, heading))
+    def candidates(self) -> PageCandidates:
+        found = self._found
+        for node, attributes, heading in self._elements.images:
+            hrefs = image_hrefs(node, attributes)
+            texts = self._texts_of_image(node, attributes, heading) if hrefs else []
+            for href in hrefs:
+                url = _absolute(self._base, href)
+                found.take(url, role_of_element(url, attributes), texts)
         for link, attributes, url in self._image_links():
-            yield from self._candidates(url, role_of_url(url), texts_of_link(link, attributes))
+            found.take(url, role_of_url(url), self._texts_of.of_link(link, attributes))
         for url in self._social_images():
-            yield from self._candidates(url, role_of_url(url), self._social_texts())
+            found.take(url, role_of_url(url), social_texts(self._metas, self._title))
         for url, texts in self._described_images():
-            yield from self._candidates(url, role_of_url(url), [*texts, ("page_title", self._title)])
+            found.take(url, role_of_url(url), [*texts, ("page_title", self._title)])
+        return found.done()
 
-    def _candidates(self, url: str, role: Role, texts: Typed) -> Iterator[Candidate]:
-        """One candidate a text; one without text where there is none."""
-        is_empty = True
-        for kind, raw in texts:
-            if not raw:
-                continue
-            text = self._clean.get(raw)
-            if text is None:
-                text = self._clean[raw] = " ".join(raw[: 10 * MAX_TEXT_CHARS].split())
-            if len(text) > MAX_TEXT_CHARS:
-                yield Candidate(url, kind, None, "bad_text", f"{len(raw)} characters", role)
-            elif text:
-                yield Candidate(url, kind, text, None, None, role)
-            is_empty = is_empty and not text
-        if is_empty:
-            yield Candidate(url, None, None, None, None, role)
-
-    def _images(self) -> Iterator[tuple[LexborNode, dict[str, str | None], str, LexborNode | None]]:
-        """Image elements with their attributes, an URL, and the nearest heading before them."""
-        for node, heading in self._marked.images:
-            attributes = node.attributes
-            for href in image_hrefs(node, attributes):
-                yield node, attributes, _absolute(self._base, href), heading
-
-    def _image_links(self) -> Iterator[tuple[LexborNode, dict[str, str | None], str]]:
-        for link in self._marked.image_links:
-            attributes = link.attributes
-            href = (attributes.get("href") or "").strip()
-            if is_image_link(href) and (url := self._base.resolve(href)):
+    def _image_links(self) -> Iterator[tuple[LexborNode, Attributes, str]]:
+        for link, attributes in self._elements.image_links:
+            if url := self._base.resolve((attributes.get("href") or "").strip()):
                 yield link, attributes, url
 
     def _social_images(self) -> Iterator[str]:
-        hrefs = [self._metas.get(name, "").strip() for name in _SOCIAL_IMAGES]
-        hrefs.append((self._marked.facts.image_src or "").strip())
+        hrefs = [self._metas.get(name, "").strip() for name in SOCIAL_IMAGES]
+        hrefs.append((self._elements.facts.image_src or "").strip())
         yield from dict.fromkeys(_absolute(self._base, href) for href in hrefs if href)
 
     def _described_images(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -207,34 +154,29 @@ class _Reader:
             if href.strip():
                 yield _absolute(self._base, href.strip()), texts
 
-    def _social_texts(self) -> Iterator[tuple[str, str]]:
-        for name in ("og:image:alt", "twitter:image:alt"):
-            yield "alt", self._metas.get(name, "")
-        yield "page_title", self._metas.get("og:title", "")
-        yield "page_title", self._title
-        for name in ("og:description", "description"):
-            yield "description", self._metas.get(name, "")[:MAX_CAPTION_CHARS]
-
-    def _texts(
-        self, node: LexborNode, attributes: dict[str, str | None], heading: LexborNode | None
-    ) -> Iterator[tuple[str, str]]:
+    def _texts_of_image(
+        self, node: LexborNode, attributes: Attributes, heading: LexborNode | None
+    ) -> list[tuple[str, str]]:
         """The typed texts of one image element."""
-        yield from texts_of_image(node, attributes)
-        beside = self._surroundings.around(node)
-        for text in beside:
-            yield "surrounding", text
+        place = self._places.of(node)
+        texts = self._texts_of.of_image(node, attributes, place)
+        beside = self._surroundings.around(node, place)
         if beside:
-            yield "first_sentence", self._first_sentence()
+            texts += [("surrounding", text) for text in beside]
+            texts.append(("first_sentence", self._first_sentence()))
         if heading is not None:
-            if heading.mem_id not in self._headings:
-                self._headings[heading.mem_id] = heading.text(deep=True)[:MAX_CAPTION_CHARS]
-            yield "heading", self._headings[heading.mem_id]
-        yield "link", link_text(node)
-        yield "page_title", self._title
+            mem_id = heading.mem_id
+            if mem_id not in self._headings:
+                self._headings[mem_id] = heading.text(deep=True)[:MAX_CAPTION_CHARS]
+            texts.append(("heading", self._headings[mem_id]))
+        if place.link is not None:
+            texts.append(("link", self._texts_of.of_enclosing(place.link)))
+        texts.append(("page_title", self._title))
+        return texts
 
     def _first_sentence(self) -> str:
         if self._lead is None:
-            self._lead = first_sentence(self._page)
+            self._lead = first_sentence(self._page, self._places)
         return self._lead
 
 

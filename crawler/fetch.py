@@ -2,12 +2,10 @@
 
 import asyncio
 import random
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -15,14 +13,15 @@ import aiohttp
 import yarl
 
 from crawler.body import DRAINED_BYTES, BodyReader, Bound, Progress, TooLargeError, drain
-from crawler.connection import FewIdleConnections, bound_session, on_sending
+from crawler.connection import FewIdleConnections, bound_session, departure
 from crawler.faults import FETCH_ERRORS, Fault, fault_of
 from crawler.fetch_report import FetchTally
 from crawler.guard import AddressGuard
 from crawler.outage import OutageWatch
-from crawler.politeness import Politeness
+from crawler.politeness import LEAD_S, Politeness
 from crawler.resolver import RememberingResolver
 from crawler.settings import FetchSettings, NetworkSettings
+from crawler.tls import tls_context
 from crawler.urls import canonical_url, host_of, resolve
 
 Permit = Callable[[str], Awaitable[Fault | None]]
@@ -89,7 +88,7 @@ class Fetcher:
             ttl_dns_cache=_DNS_CACHE_S,
             keepalive_timeout=_KEEP_ALIVE_S,
             dns_cache_max_size=_DNS_CACHE_HOSTS,
-            ssl=_tls_context(self._network.ca_file),
+            ssl=tls_context(self._network.ca_file),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -148,8 +147,8 @@ class Fetcher:
 
     async def answers(self, url: str) -> bool:
         """Whether anything at all answers there: one request, sent also while the network counts as gone."""
-        async with self._politeness.turn(host_of(url), is_probe=True) as sent:
-            on_sending.set(sent)
+        async with self._politeness.turn(host_of(url), is_probe=True) as turn:
+            departure.set(turn)
             response = await self._request(url, url, Bound(DRAINED_BYTES, True), self._limits.total_timeout_s)
         return response.fault is None or not response.fault.no_contact
 
@@ -166,9 +165,9 @@ class Fetcher:
             refusal = await permit(current)
             if refusal is not None:
                 return Response(url, current, fault=refusal)
-            async with self._politeness.turn(host) as sent:
+            async with self._politeness.turn(host, LEAD_S) as turn:
                 started = time.monotonic()
-                on_sending.set(sent)
+                departure.set(turn)
                 response = await self._request(url, current, bound, seconds_left)
                 seconds_left -= time.monotonic() - started
             self._note(host, response)
@@ -237,14 +236,6 @@ def _sent(bound: Bound, url: str, current: str) -> Mapping[str, str] | None:
     if not bound.headers or url.split("/", 3)[:3] != current.split("/", 3)[:3]:
         return bound.conditions
     return {**bound.headers, **(bound.conditions or {})}
-
-
-@lru_cache(maxsize=4)  # reading the system's authorities takes some 20 ms
-def _tls_context(ca_file: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(cafile=ca_file)
-    return context
 
 
 def _target(url: str) -> yarl.URL:

@@ -17,7 +17,7 @@ from shards.tables import iter_tables
 PAGES = pa.schema(
     [
         ("url", pa.string()),  # as the frontier gave it, canonical
-        ("canonical_url", pa.string()),
+        ("canonical_url", pa.string()),  # what the page gives as its own, of the same host; else as url
         ("uid", pa.string()),
         ("host", pa.string()),
         ("depth", pa.int32()),

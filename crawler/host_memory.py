@@ -72,18 +72,19 @@ class HostMemory:
         while len(self._lines) > MAX_HOSTS or self._num_bytes > MAX_FILE_BYTES:
             self._forget(next(iter(self._lines)))
 
-    def save(self) -> None:
-        """Writes the file whole or not at all."""
-        if self._path is None:
+    def save(self, path: Path | None = None) -> None:
+        """Writes the file whole or not at all: the one that was read, or another."""
+        target = path or self._path
+        if target is None:
             return
         check = 0
         for line in self._lines.values():
             check = zlib.crc32(b"\n", zlib.crc32(line, check))
-        beside = self._path.with_name(self._path.name + ".new")
+        beside = target.with_name(target.name + ".new")
         with beside.open("wb") as file:
             file.write(json.dumps([_MAGIC, self._agent, check]).encode() + b"\n")
             file.writelines(line + b"\n" for line in self._lines.values())
-        os.replace(beside, self._path)
+        os.replace(beside, target)
 
     def _forget(self, host: str) -> None:
         line = self._lines.pop(host, None)

@@ -7,11 +7,7 @@ from selectolax.lexbor import LexborNode
 
 from crawler.image_role import is_spacer_name
 from crawler.srcset import largest
-
-IMAGE_SELECTOR = (
-    "img, amp-img, amp-anim, input[type=image], video[poster], [style*='url(' i], [data-bg], [data-background], "
-    "[data-background-image], [data-bg-src], [background], object[type^='image/'][data], svg image"
-)
+from crawler.tag_numbers import number_of
 
 # In order of trust: what lazy-loading scripts of Chinese and other sites put the true URL into.
 LAZY_ATTRIBUTES = (
@@ -55,7 +51,9 @@ LAZY_ATTRIBUTES = (
 )
 SRCSET_ATTRIBUTES = ("srcset", "data-srcset", "data-lazy-srcset")
 _LAZY_RANKS = {name: rank for rank, name in enumerate(LAZY_ATTRIBUTES)}
-_IMAGE_TAGS = frozenset({"img", "amp-img", "amp-anim", "input"})
+_ELSEWHERE = frozenset((*LAZY_ATTRIBUTES, *SRCSET_ATTRIBUTES))
+_IMG, _PICTURE, _SOURCE = number_of("img"), number_of("picture"), number_of("source")
+_INPUT, _VIDEO, _OBJECT, _SVG_IMAGE = number_of("input"), number_of("video"), number_of("object"), number_of("image")
 _BACKGROUND_ATTRIBUTES = ("data-bg", "data-background", "data-background-image", "data-bg-src", "background")
 
 _CSS_URL = re.compile(r"url\(\s*(?:\"([^\"]{1,8192})\"|'([^']{1,8192})'|([^\s\"'()]{1,8192}))\s*\)", re.IGNORECASE)
@@ -64,6 +62,7 @@ _IMAGE_PATH = re.compile(r"\.(?:jpe?g|png|gif|webp|jfif)(?:[!@_][^/?#]*)?(?:[?#]
 _LOOKS_LIKE_URL = re.compile(r"(?:https?:)?//|[^\s]*[/.][^\s]*\Z", re.IGNORECASE)
 _UNREADABLE_TYPES = ("image/avif", "image/svg+xml", "image/jxl", "image/jp2", "image/heic")
 _NOT_FETCHED = ("data:", "blob:", "about:", "javascript:", "#")
+_NOT_FETCHED_STARTS = tuple("dDbBaAjJ#")
 _MAX_ATTRIBUTE_CHARS = 65_536
 _MAX_BACKGROUNDS = 4
 
@@ -72,16 +71,26 @@ Attributes = dict[str, str | None]
 
 def image_hrefs(node: LexborNode, attributes: Attributes) -> list[str]:
     """The image URLs of one element, as written: one for an img, however many ways it says it."""
-    tag = node.tag
-    if tag in _IMAGE_TAGS:
+    tag = node.tag_id
+    if tag in (_IMG, _INPUT) or (str(node.tag).startswith("amp-")):
         best = _best_of_img(node, attributes)
         return [best] if best else []
-    if tag in ("image", "object"):
-        names = ("data",) if tag == "object" else ("href", "xlink:href")
+    if tag in (_SVG_IMAGE, _OBJECT):
+        names = ("data",) if tag == _OBJECT else ("href", "xlink:href")
         return [href for name in names if (href := _url_in(attributes, name))][:1]
-    found = [poster] if (poster := _url_in(attributes, "poster")) and tag == "video" else []
+    found = [poster] if (poster := _url_in(attributes, "poster")) and tag == _VIDEO else []
     found += [href for name in _BACKGROUND_ATTRIBUTES if (href := _background_in(attributes, name))]
     return list(dict.fromkeys(found + _css_urls(attributes.get("style"))))
+
+
+def is_image_object(node: LexborNode, attributes: Attributes) -> bool:
+    """Whether an element that may be one shows an image: a button, a video's poster, an object, an image of an SVG."""
+    tag = node.tag_id
+    if tag == _INPUT:
+        return (attributes.get("type") or "").lower() == "image"
+    if tag == _OBJECT:
+        return "data" in attributes and (attributes.get("type") or "").startswith("image/")
+    return "poster" in attributes if tag == _VIDEO else tag == _SVG_IMAGE
 
 
 def is_image_link(href: str) -> bool:
@@ -90,7 +99,7 @@ def is_image_link(href: str) -> bool:
     >>> is_image_link("/a/b.JPG?x=1"), is_image_link("/a/b.jpg!large"), is_image_link("/jpg/index.html")
     (True, True, False)
     """
-    return bool(_IMAGE_PATH.search(href[:_MAX_ATTRIBUTE_CHARS]))
+    return _IMAGE_PATH.search(href, 0, _MAX_ATTRIBUTE_CHARS) is not None
 
 
 def _best_of_img(node: LexborNode, attributes: Attributes) -> str | None:
@@ -99,6 +108,8 @@ def _best_of_img(node: LexborNode, attributes: Attributes) -> str | None:
     A lazy image's src is a placeholder, so src comes before the sources only where it is a URL of its own. A file
     named as placeholders are is taken only where nothing else is there.
     """
+    if _ELSEWHERE.isdisjoint(attributes) and (parent := node.parent) is not None and parent.tag_id != _PICTURE:
+        return _url_in(attributes, "src")
     placeholder: str | None = None
     for href in _offers(node, attributes):
         if not is_spacer_name(href):
@@ -128,11 +139,11 @@ def _offers(node: LexborNode, attributes: Attributes) -> Iterator[str]:
 def _best_of_sources(node: LexborNode) -> str | None:
     """The largest image of the first readable `<source>` in the enclosing picture."""
     picture = node.parent
-    if picture is None or picture.tag != "picture":
+    if picture is None or picture.tag_id != _PICTURE:
         return None
     child = picture.first_child
     while child is not None:
-        if child.tag == "source":
+        if child.tag_id == _SOURCE:
             attributes = child.attributes
             kind = (attributes.get("type") or "").strip().lower()
             best = next((url for n in SRCSET_ATTRIBUTES if (url := largest(attributes.get(n) or ""))), None)
@@ -143,7 +154,10 @@ def _best_of_sources(node: LexborNode) -> str | None:
 
 
 def _url_in(attributes: Attributes, name: str) -> str | None:
-    href = (attributes.get(name) or "")[:_MAX_ATTRIBUTE_CHARS].strip()
+    value = attributes.get(name)
+    if not value:
+        return None
+    href = value[:_MAX_ATTRIBUTE_CHARS].strip()
     return href if href and _is_fetchable(href) else None
 
 
@@ -167,4 +181,4 @@ def _css_urls(style: str | None) -> list[str]:
 
 
 def _is_fetchable(href: str) -> bool:
-    return not href[:12].lower().startswith(_NOT_FETCHED)
+    return not href.startswith(_NOT_FETCHED_STARTS) or not href[:12].lower().startswith(_NOT_FETCHED)

@@ -14,6 +14,15 @@ class Role(NamedTuple):
     is_spacer: bool = False
     is_avatar: bool = False
 
+    @property
+    def bits(self) -> int:
+        """The flags as one number, the first lowest."""
+        return self.is_icon | self.is_tracker << 1 | self.is_spacer << 2 | self.is_avatar << 3
+
+    @classmethod
+    def of_bits(cls, bits: int) -> "Role":
+        return cls(*(bool(bits >> place & 1) for place in range(len(cls._fields))))
+
 
 MOST_ICON_PX = 48
 """Declared sides up to here are an icon's: emoji, buttons, bullets. Thumbnails begin at 60 px or so."""
@@ -44,12 +53,14 @@ _SPACER = re.compile(
     r"|1x1|1px|dot|pixel|gr[ae]y|white|no-?(?:pic|img|image|photo))(?:[_-][\w-]*)?\.(?:gif|png|jpe?g|webp|svg)\b",
     re.IGNORECASE,
 )
-_TRACKER = re.compile(
-    r"https?://(?:hm\.baidu\.com/hm\.gif|(?:[\w-]+\.){0,3}(?:cnzz\.com|51\.la|google-analytics\.com|doubleclick\.net"
-    r"|scorecardresearch\.com|alexametrics\.com|irs01\.com)/|www\.facebook\.com/tr\b|log\.mmstat\.com/"
+_TRACKING_HOST = re.compile(
+    r"https?://(?:(?:[\w-]+\.){0,3}(?:cnzz\.com|51\.la|google-analytics\.com|doubleclick\.net"
+    r"|scorecardresearch\.com|alexametrics\.com|irs01\.com)/|log\.mmstat\.com/|www\.facebook\.com/tr/"
     r"|(?:stats?|count(?:er)?|pixel|track(?:er|ing)?)\.)",
     re.IGNORECASE,
 )
+_TRACKING_FILE = re.compile(r"https?://(?:hm\.baidu\.com/hm\.gif|www\.facebook\.com/tr)\Z", re.IGNORECASE)
+_TRACKING_FILES = ("/hm.gif", "/tr")
 _COUNTER = re.compile(
     r"(?:beacon|track(?:er|ing)?|pixel|counter|stat|hit)s?(?:\.(?:gif|png|php|aspx?|cgi))?\Z", re.IGNORECASE
 )
@@ -61,11 +72,16 @@ _MAX_CHARS = 400
 def role_of_url(url: str) -> Role:
     """What the address alone says."""
     path, query_mark, _ = url[:_MAX_CHARS].partition("?")
-    name = path.rpartition("/")[2]
-    of_folder, of_name = _named_folder(path[: len(path) - len(name)]), _named(name)
-    is_icon, is_avatar = of_folder[0] or of_name[0], of_folder[1] or of_name[1]
-    is_tracker = _TRACKER.match(path) is not None or (bool(query_mark) and _COUNTER.match(name) is not None)
-    return _role(is_icon or name.endswith((".ico", ".cur")), is_tracker, _SPACER.match(name) is not None, is_avatar)
+    folder, slash, name = path.rpartition("/")
+    of_folder, of_name = _signs_of_folder(folder + slash), _signs_of_name(name)
+    if of_folder is of_name is _PLAIN and not path.endswith(_TRACKING_FILES):
+        return _PLAIN
+    is_tracker = (
+        of_folder.is_tracker or bool(query_mark and of_name.is_tracker) or _TRACKING_FILE.match(path) is not None
+    )
+    return _role(
+        of_folder.is_icon or of_name.is_icon, is_tracker, of_name.is_spacer, of_folder.is_avatar or of_name.is_avatar
+    )
 
 
 def is_spacer_name(href: str) -> bool:
@@ -74,7 +90,7 @@ def is_spacer_name(href: str) -> bool:
     >>> is_spacer_name("/static/blank.gif"), is_spacer_name("img/loading.gif?v=2"), is_spacer_name("/a/cat-2.jpg")
     (True, True, False)
     """
-    return _SPACER.match(href[:_MAX_CHARS].partition("?")[0].rpartition("/")[2]) is not None
+    return _signs_of_name(href[:_MAX_CHARS].partition("?")[0].rpartition("/")[2]).is_spacer
 
 
 def role_of_element(url: str, attributes: Mapping[str, str | None]) -> Role:
@@ -106,8 +122,18 @@ def _named(text: str) -> tuple[bool, bool]:
 
 
 @lru_cache(maxsize=4096)
-def _named_folder(folder: str) -> tuple[bool, bool]:
-    return _named(folder)
+def _signs_of_folder(folder: str) -> Role:
+    """What an address up to its last slash says; sites keep many images in one folder."""
+    is_icon, is_avatar = _named(folder)
+    return _role(is_icon, _TRACKING_HOST.match(folder) is not None, False, is_avatar)
+
+
+@lru_cache(maxsize=1024)
+def _signs_of_name(name: str) -> Role:
+    """What a file's name says; that it counts visits, only if a query follows. Asked twice in a row for each image."""
+    is_icon, is_avatar = _named(name)
+    is_icon = is_icon or name.endswith((".ico", ".cur"))
+    return _role(is_icon, _COUNTER.match(name) is not None, _SPACER.match(name) is not None, is_avatar)
 
 
 def _role(is_icon: bool, is_tracker: bool, is_spacer: bool, is_avatar: bool) -> Role:

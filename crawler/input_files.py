@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from shards.errors import BadInputError, UsageError
+from shards.stores.object_store import ObjectStore, is_url, split_url
 
 MAX_FILES = 1_000_000
 
@@ -41,6 +42,9 @@ def open_stream(path: str, compression: str | None) -> pa.NativeFile:
     try:
         if "://" not in path:
             stream: pa.NativeFile = pa.OSFile(path, "rb")
+        elif is_url(path):
+            bucket, key = split_url(path)
+            stream = pa.PythonFile(ObjectStore(bucket).open(key), mode="r")
         else:
             system, inner = fs.FileSystem.from_uri(path)
             stream = system.open_input_file(inner)
@@ -66,6 +70,8 @@ def whole(path: str) -> Iterator[None]:
 
 
 def _expand(pattern: str) -> dict[str, int]:
+    if is_url(pattern):
+        return _expand_objects(pattern)
     return _expand_remote(pattern) if "://" in pattern else _expand_local(pattern)
 
 
@@ -79,6 +85,22 @@ def _expand_local(pattern: str) -> dict[str, int]:
     found = {path: Path(path).stat().st_size for path in glob.glob(full, recursive=True) if Path(path).is_file()}
     if not found:
         raise UsageError(f"{pattern}: no file fits this glob (working folder: {Path.cwd()})")
+    return found
+
+
+def _expand_objects(pattern: str) -> dict[str, int]:
+    """Of a bucket only what begins as the glob does is listed."""
+    bucket, key = split_url(pattern)
+    store = ObjectStore(bucket)
+    if not glob.has_magic(key):
+        try:
+            return {store.url(key): store.size(key)}
+        except FileNotFoundError as error:
+            raise BadInputError(f"{pattern}: no such object; expected e.g. {store.url(key)}/*.parquet") from error
+    first = min(key.find(sign) for sign in "*?[" if sign in key)
+    found = {store.url(name): size for name, size in store.list(key[:first]) if fnmatchcase(name, key)}
+    if not found:
+        raise UsageError(f"{pattern}: no object fits this glob")
     return found
 
 

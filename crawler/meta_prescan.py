@@ -68,7 +68,7 @@ def _attributes(head: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
     """The attributes of the tag whose name ends at `position`, the first of a name, and where the tag ends."""
     found: dict[bytes, bytes] = {}
     while True:
-        position = _BEFORE_ATTRIBUTE.match(head, position).end()  # type: ignore[union-attr]  # matches nothing, too
+        position = _skipped(_BEFORE_ATTRIBUTE, head, position)
         if position >= len(head):
             raise _EndOfHead
         if head[position] == 0x3E:
@@ -81,6 +81,12 @@ def _attributes(head: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
         if equals:
             value, position = _value(head, equals.end())
         found.setdefault(name.group().lower(), value)
+
+
+def _skipped(passed: re.Pattern[bytes], head: bytes, position: int) -> int:
+    """Where what a pattern matches at `position` ends; `position` where it matches nothing."""
+    found = passed.match(head, position)
+    return position if found is None else found.end()
 
 
 def _value(head: bytes, position: int) -> tuple[bytes, int]:

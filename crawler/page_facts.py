@@ -1,7 +1,7 @@
 """What a page says of itself as a whole: title, base, language, author, licence."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborNode
@@ -10,6 +10,7 @@ from crawler.urls import Base
 
 MAX_TITLE_CHARS = 1000
 _MAX_AUTHOR_CHARS = 200
+_MAX_DESCRIPTION_CHARS = 1000
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,3}\Z")
 _AUTHOR_METAS = ("author", "article:author", "dc.creator", "dcterms.creator", "byl")
 _DEED = re.compile(r"creativecommons\.org/(?:licenses|publicdomain)/", re.IGNORECASE)
@@ -19,61 +20,80 @@ _HANGUL = re.compile(r"[\uac00-\ud7a3]")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
-FACT_SELECTOR = (
-    "html, title, base[href], meta[content], script[type='application/ld+json' i], link[rel=image_src][href], "
-    "link[rel~=license][href], a[rel~=license][href], a[href*='creativecommons.org/'], a[rel~=author], "
-    "a[itemprop=author]"
-)
-FACT_TAGS = frozenset({"html", "title", "base", "meta", "script", "link", "a"})
 _MAX_METAS = 1000
+
+
+SOCIAL_IMAGES = ("og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src", "image")
+"""Metas that hold the image which a page shows where it is shared."""
 
 
 @dataclass
 class PageFacts:
-    """What the elements of FACT_SELECTOR say; `metas` are (name or property, content), names in lower case."""
+    """What a page's elements say of it; `metas` are (name or property, content), names in lower case."""
 
     title: str = ""
     base_href: str | None = None
     declared_language: str | None = None
     metas: list[tuple[str, str]] = field(default_factory=list)
     data_scripts: list[LexborNode] = field(default_factory=list)
+    canonical_href: str | None = None
     image_src: str | None = None
     license_href: str | None = None
     deed_href: str | None = None
     author_node: LexborNode | None = None
 
     def take(self, node: LexborNode, tag: str) -> None:
-        """Note one element. The first of a kind counts."""
-        if tag == "meta":
-            if len(self.metas) < _MAX_METAS:
-                attributes = node.attributes
-                name = attributes.get("name") or attributes.get("property") or attributes.get("itemprop") or ""
-                self.metas.append((name.strip().lower(), attributes.get("content") or ""))
-        elif tag == "title":
+        """Note one element of the head's: html, title, base, meta, script or link. The first of a kind counts."""
+        if tag == "title":
             if not self.title and (node.parent is None or node.parent.tag != "svg"):
                 self.title = " ".join(node.text(deep=True)[:MAX_TITLE_CHARS].split())
+            return
+        attributes = node.attributes
+        if tag == "meta":
+            if "content" in attributes and len(self.metas) < _MAX_METAS:
+                name = attributes.get("name") or attributes.get("property") or attributes.get("itemprop") or ""
+                self.metas.append((name.strip().lower(), attributes["content"] or ""))
         elif tag == "html":
-            attributes = node.attributes
             self.declared_language = attributes.get("lang") or attributes.get("xml:lang")
         elif tag == "base":
-            self.base_href = self.base_href or node.attributes.get("href")
+            self.base_href = self.base_href or attributes.get("href")
         elif tag == "script":
-            self.data_scripts.append(node)
-        else:
-            self._take_link(node, tag)
+            if (attributes.get("type") or "").lower() == "application/ld+json":
+                self.data_scripts.append(node)
+        elif (rel := attributes.get("rel")) and (href := attributes.get("href")):
+            words = rel.lower().split()
+            if "canonical" in words:
+                self.canonical_href = self.canonical_href or href
+            elif "image_src" in words:
+                self.image_src = self.image_src or href
+            elif "license" in words:
+                self.license_href = self.license_href or href
 
-    def _take_link(self, node: LexborNode, tag: str) -> None:
-        attributes = node.attributes
-        words = (attributes.get("rel") or "").lower().split()
-        href = attributes.get("href")
-        if tag == "link" and "image_src" in words:
-            self.image_src = self.image_src or href
-        elif "license" in words:
+    def take_link(self, node: LexborNode, attributes: Mapping[str, str | None], href: str) -> None:
+        """Note what a link of the body says: the page's licence, its author."""
+        rel = attributes.get("rel")
+        words = rel.lower().split() if rel else ()
+        if "license" in words:
             self.license_href = self.license_href or href
         elif "author" in words or attributes.get("itemprop") == "author":
             self.author_node = self.author_node or node
-        elif href and _DEED.search(href[:_MAX_AUTHOR_CHARS]):
+        else:
+            self.take_deed(href)
+
+    def take_deed(self, href: str) -> None:
+        """Note a link that may lead to a Creative Commons deed."""
+        if "creativecommons.org/" in href and _DEED.search(href[:_MAX_AUTHOR_CHARS]):
             self.deed_href = self.deed_href or href
+
+
+def social_texts(metas: Mapping[str, str], title: str) -> Iterator[tuple[str, str]]:
+    """(kind, text) of the image that a page shows where it is shared."""
+    for name in ("og:image:alt", "twitter:image:alt"):
+        yield "alt", metas.get(name, "")
+    yield "page_title", metas.get("og:title", "")
+    yield "page_title", title
+    for name in ("og:description", "description"):
+        yield "description", metas.get(name, "")[:_MAX_DESCRIPTION_CHARS]
 
 
 def language_of(declared: Sequence[str | None], title: str) -> str | None:

@@ -4,38 +4,23 @@ Only the neighbourhood of each image is read, a bounded number of nodes, so that
 """
 
 import re
-from collections.abc import Iterator
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from crawler.image_place import BLOCKS, HEADINGS, Place, Places, is_furniture
 from crawler.image_texts import CAPTION_MARK
+from crawler.sentences import first_sentences, last_sentences, sentences
+from crawler.tag_numbers import TEXT, number_of, numbers_of
 
 MAX_SURROUNDING_CHARS = 256
 
-BLOCK_TAGS = frozenset(
-    {"address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dialog", "div", "dl", "dt"}
-    | {"fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "html", "li", "main", "nav", "ol", "p"}
-    | {"pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"}
-    | {"h1", "h2", "h3", "h4", "h5", "h6"}
-)
-HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-_SILENT = frozenset(
-    {"script", "style", "template", "title", "textarea", "select", "svg", "math", "figcaption", "noscript", "iframe"}
-)
-_FURNITURE_TAGS = frozenset({"nav", "footer", "aside", "menu"})
-_FURNITURE = re.compile(
-    r"(?:^|[\s_-])(?:nav|navbar|navi|menu|footer|copyright|breadcrumbs?|crumbs?|share|related|recommend|comments?"
-    r"|pagination|pager|login|cookies?|toolbar|ads?|adsense|advert\w*)(?:[\s_-]|\Z)",
-    re.IGNORECASE,
-)
-_PAGE_ITSELF = frozenset({"body", "main", "article"})
-_FURTHEST_UP = frozenset({"body", "main", "article", "section", "html"})
-_SENTENCE_ENDS = re.compile(r"[。！？!?…；]+[”’」』）)]*|[.](?=\s|\Z)")
+_SILENT = numbers_of("script style template title textarea select svg math figcaption noscript iframe")
+_BREAK, _PARAGRAPH = number_of("br"), number_of("p")
+_FURTHEST_UP = numbers_of("body main article section html")
 _SPACES = re.compile(r"\s+")
-_MAX_CLASS_CHARS = 200
+_UNREAD = "\0"
 _MAX_NODES = 96
 _MAX_READ_CHARS = 2000
-_MAX_LEVELS = 8
 _MAX_STEPS = 3
 
 
@@ -43,97 +28,80 @@ class Surroundings:
     """Reads the text around the images of one page, and keeps what several images share."""
 
     def __init__(self) -> None:
-        self._furniture: dict[int, bool] = {}
-        self._texts: dict[tuple[int, bool], str] = {}
+        self._blocks: tuple[dict[int, str | None], dict[int, str | None]] = ({}, {})
+        """What was read of blocks, from the end and from the start; None for what ends the search."""
 
-    def around(self, node: LexborNode) -> list[str]:
+    def around(self, node: LexborNode, place: Place) -> list[str]:
         """Whole sentences of the image's own block, at most MAX_SURROUNDING_CHARS characters; where the block has no
         other text, the nearest ones of the blocks before and after it, up to a heading. Nothing for an image among a
         page's furniture: its menu, footer, comments."""
-        if _is_in_furniture(node, self._furniture):
+        if place.is_in_furniture:
             return []
-        if node.tag in BLOCK_TAGS:
-            own = _own_text(node, forward=True)
+        first = last = node
+        if node.tag_id in BLOCKS:
+            own = _text_within(node, forward=True)
             if own:
                 return [first_sentences(own, MAX_SURROUNDING_CHARS)]
-            ends = (node, node)
         else:
             before, first = _side(node, forward=False)
             after, last = _side(node, forward=True)
-            if before.strip() or after.strip():
-                return [] if _is_in_heading(node) else [_own_sentences(before, after)]
-            ends = (first, last)
+            if before or after:
+                return [] if place.is_in_heading else [_own_sentences(before, after)]
         texts = (
-            last_sentences(self._beside(ends[0], forward=False), MAX_SURROUNDING_CHARS),
-            first_sentences(self._beside(ends[1], forward=True), MAX_SURROUNDING_CHARS),
+            last_sentences(self._beside(first, forward=False), MAX_SURROUNDING_CHARS),
+            first_sentences(self._beside(last, forward=True), MAX_SURROUNDING_CHARS),
         )
         return [text for text in texts if text]
 
     def _beside(self, start: LexborNode, forward: bool) -> str:
         """The text of the nearest block with any, at most three blocks away, and not beyond a heading or furniture."""
-        current, num_blocks = start, 0
+        current, num_blocks, known = start, 0, self._blocks[forward]
         for _ in range(_MAX_NODES):
             sibling = current.next if forward else current.prev
             if sibling is None:
                 parent = current.parent
-                if parent is None or parent.tag in _FURTHEST_UP:
+                if parent is None or parent.tag_id in _FURTHEST_UP:
                     return ""
                 current = parent
                 continue
-            tag = sibling.tag or ""
-            if tag in HEADINGS or (tag in BLOCK_TAGS and _is_furniture(sibling, tag)):
-                return ""
-            text = self._text(sibling, tag, forward)
-            if text:
-                return text
-            num_blocks += tag in BLOCK_TAGS
-            if num_blocks == _MAX_STEPS:
-                return ""
             current = sibling
+            tag = sibling.tag_id
+            if tag == TEXT:
+                text = sibling.text_content
+                if text and not text.isspace():
+                    return " ".join(text.split())
+            elif tag in BLOCKS:
+                mem_id = sibling.mem_id
+                of_block = known.get(mem_id, _UNREAD)
+                if of_block is _UNREAD:
+                    of_block = known[mem_id] = _of_block(sibling, tag, forward)
+                num_blocks += 1
+                if of_block is None or of_block or num_blocks == _MAX_STEPS:
+                    return of_block or ""
+            elif text := " ".join(_inline_text(sibling, tag, forward).split()):
+                return text
         return ""
 
-    def _text(self, node: LexborNode, tag: str, forward: bool) -> str:
-        if tag not in BLOCK_TAGS:
-            return " ".join(_inline_text(node, tag, forward).split())
-        key = (node.mem_id, forward)
-        if key not in self._texts:
-            self._texts[key] = " ".join(_inline_text(node, tag, forward).split())
-        return self._texts[key]
+
+def _of_block(block: LexborNode, tag: int, forward: bool) -> str | None:
+    """What is read of a block; None for a heading and for furniture, behind which nothing is looked for."""
+    if tag in HEADINGS or is_furniture(block, tag):
+        return None
+    return "" if tag in _SILENT else _text_within(block, forward)
 
 
-def first_sentence(page: LexborHTMLParser) -> str:
+def first_sentence(page: LexborHTMLParser, places: Places) -> str:
     """The first sentence of the page's first paragraph that says anything: with ten characters or more."""
     node = page.css_first("p")
     for _ in range(20):
         if node is None:
             return ""
-        if node.tag == "p" and not _is_in_furniture(node, {}):
-            text = _own_text(node, forward=True)
+        if node.tag_id == _PARAGRAPH and not places.of(node).is_in_furniture:
+            text = _text_within(node, forward=True)
             if len(text) >= 10 and not CAPTION_MARK.match(text):
-                return next(_sentences(text))[:MAX_SURROUNDING_CHARS]
+                return next(sentences(text))[:MAX_SURROUNDING_CHARS]
         node = node.next
     return ""
-
-
-def first_sentences(text: str, max_chars: int) -> str:
-    """As many whole sentences from the start as fit; a first one that is longer is cut."""
-    if len(text) <= max_chars:
-        return text
-    end = 0
-    for found in _SENTENCE_ENDS.finditer(text):
-        if found.end() > max_chars:
-            break
-        end = found.end()
-    return text[: end or max_chars].strip()
-
-
-def last_sentences(text: str, max_chars: int) -> str:
-    """As many whole sentences from the end as fit; a last one that is longer keeps its end."""
-    if len(text) <= max_chars:
-        return text
-    start = len(text) - max_chars
-    ends = (found.end() for found in _SENTENCE_ENDS.finditer(text, max(0, start - 4)))
-    return text[next((end for end in ends if start <= end < len(text)), start) :].strip()
 
 
 def _own_sentences(before: str, after: str) -> str:
@@ -146,16 +114,11 @@ def _own_sentences(before: str, after: str) -> str:
     return (last_sentences(before, MAX_SURROUNDING_CHARS - len(kept_after)) + kept_after).strip()
 
 
-def _sentences(text: str) -> Iterator[str]:
-    start = 0
-    for found in _SENTENCE_ENDS.finditer(text):
-        yield text[start : found.end()].strip()
-        start = found.end()
-    yield text[start:].strip()
-
-
 def _side(node: LexborNode, forward: bool) -> tuple[str, LexborNode]:
-    """What stands in the image's own block on one side of it, and the node beyond which other blocks lie there."""
+    """What stands in the image's own block on one side of it, and the node beyond which other blocks lie there.
+
+    Runs of white space are one space; at the image's own side it stays, for the other side may go on there.
+    """
     pieces: list[str] = []
     current: LexborNode = node
     for _ in range(_MAX_NODES):
@@ -165,116 +128,70 @@ def _side(node: LexborNode, forward: bool) -> tuple[str, LexborNode]:
             if parent is None:
                 break
             current = parent
-            if parent.tag in BLOCK_TAGS:
+            if parent.tag_id in BLOCKS:
                 break
             continue
-        tag = sibling.tag or ""
-        if tag in BLOCK_TAGS:
+        tag = sibling.tag_id
+        if tag in BLOCKS:
             break
         pieces.append(_inline_text(sibling, tag, forward))
         current = sibling
-    return (_joined(pieces, forward) if pieces else ""), current
+    text = "".join(pieces if forward else reversed(pieces)) if pieces else ""
+    if not text or text.isspace():
+        return "", current
+    text = _SPACES.sub(" ", text)
+    return (text.rstrip() if forward else text.lstrip()), current
 
 
-def _inline_text(node: LexborNode, tag: str, forward: bool) -> str:
-    if tag == "-text":
+def _inline_text(node: LexborNode, tag: int, forward: bool) -> str:
+    if tag == TEXT:
         return node.text_content or ""
-    if tag == "br":
+    if tag == _BREAK:
         return " "
-    return "" if tag in _SILENT or tag[0] in "-!" else _own_text(node, forward, strip=False)
+    return "" if tag in _SILENT or not node.is_element_node else "".join(_pieces(node, forward))
 
 
-def _joined(pieces: list[str], forward: bool) -> str:
-    """Runs of white space as one space; at the image's own side it stays, for the other side may go on there."""
-    text = _SPACES.sub(" ", "".join(pieces if forward else reversed(pieces)))
-    return text.rstrip() if forward else text.lstrip()
+def _text_within(node: LexborNode, forward: bool) -> str:
+    return " ".join("".join(_pieces(node, forward)).split())
 
 
-def _own_text(node: LexborNode, forward: bool, strip: bool = True) -> str:
-    """The text of a node from one of its ends: up to the first block boundary behind which text stood, a heading,
+def _pieces(node: LexborNode, forward: bool) -> list[str]:
+    """The text of an element from one of its ends: up to the first block boundary behind which text stood, a heading,
     or the bounds of nodes and characters."""
-    child = node.first_child
-    if child is None:
-        return ""
-    if child.next is None and child.is_text_node:
-        text = child.text_content or ""
-        return " ".join(text.split()) if strip else text
+    current = node.first_child if forward else node.last_child
+    if current is None:
+        return []
     pieces: list[str] = []
     num_chars = 0
-    root, current = node.mem_id, node
+    says_something = False
+    root = node.mem_id
     for _ in range(_MAX_NODES):
-        tag = current.tag or ""
-        is_silent = tag in _SILENT or tag[:1] in ("-", "!", "")
-        if tag == "-text":
+        tag = current.tag_id
+        child: LexborNode | None = None
+        if tag == TEXT:
             piece = current.text_content or ""
             pieces.append(piece)
             num_chars += len(piece)
-        elif current.mem_id != root and (tag in HEADINGS or (tag in BLOCK_TAGS and _says_something(pieces))):
+            says_something = says_something or not (not piece or piece.isspace())
+        elif tag in HEADINGS or (says_something and tag in BLOCKS):
             break
-        child = None if is_silent else (current.first_child if forward else current.last_child)
-        following = child if child is not None else _following(current, root, forward, pieces)
+        elif tag not in _SILENT:
+            child = current.first_child if forward else current.last_child
+        following = child if child is not None else _following(current, root, forward, says_something)
         if following is None or num_chars > _MAX_READ_CHARS:
             break
         current = following
-    text = "".join(pieces if forward else reversed(pieces))
-    return " ".join(text.split()) if strip else text
+    return pieces if forward else pieces[::-1]
 
 
-def _following(node: LexborNode, root: int, forward: bool, pieces: list[str]) -> LexborNode | None:
+def _following(node: LexborNode, root: int, forward: bool, says_something: bool) -> LexborNode | None:
     """The next node in order that is no child; None at the end of the root, or of a block that had text."""
     current = node
-    while current.mem_id != root:
+    while True:
         sibling = current.next if forward else current.prev
         if sibling is not None:
             return sibling
         parent = current.parent
-        if parent is None:
-            return None
-        if parent.tag in BLOCK_TAGS and _says_something(pieces):
+        if parent is None or parent.mem_id == root or (says_something and parent.tag_id in BLOCKS):
             return None
         current = parent
-    return None
-
-
-def _says_something(pieces: list[str]) -> bool:
-    return any(piece and not piece.isspace() for piece in pieces)
-
-
-def _is_in_heading(node: LexborNode) -> bool:
-    parent = node.parent
-    for _ in range(_MAX_LEVELS):
-        if parent is None or parent.tag in BLOCK_TAGS:
-            break
-        parent = parent.parent
-    return parent is not None and parent.tag in HEADINGS
-
-
-def _is_in_furniture(node: LexborNode, known: dict[int, bool]) -> bool:
-    passed: list[int] = []
-    verdict = False
-    current = node.parent
-    for _ in range(_MAX_LEVELS):
-        tag = (current.tag if current is not None else None) or "body"
-        if current is None or tag in _PAGE_ITSELF:
-            break
-        mem_id = current.mem_id
-        if mem_id in known:
-            verdict = known[mem_id]
-            break
-        passed.append(mem_id)
-        if _is_furniture(current, tag):
-            verdict = True
-            break
-        current = current.parent
-    known.update(dict.fromkeys(passed, verdict))
-    return verdict
-
-
-def _is_furniture(node: LexborNode, tag: str) -> bool:
-    """Whether an element is a menu, a footer, a list of comments or the like, by its tag or its class."""
-    if tag in _FURNITURE_TAGS:
-        return True
-    if tag not in BLOCK_TAGS or tag in ("p", "figure"):
-        return False
-    named = node.attrs.get("class") or node.attrs.get("id") or ""
-    return bool(named) and _FURNITURE.search(named[:_MAX_CLASS_CHARS]) is not None

@@ -21,6 +21,9 @@ MAX_HOSTS = 4_096
 REST_S = 1.0
 """A host with a longer gap than this before it rests: others may take its place meanwhile."""
 
+LEAD_S = 0.005
+"""How long before its moment a request is made ready: that takes a millisecond or two, which each gap would grow by."""
+
 _LOOKED_AT = 8
 """Hosts that may have to stay, looked at before a new one comes in beyond MAX_HOSTS."""
 
@@ -37,21 +40,36 @@ class _Host:
     gate: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-@dataclass(slots=True)
-class _Start:
-    """A turn whose request is not sent yet: it keeps the host's gate."""
+class Turn:
+    """One request's turn at a host. Until its request is sent it keeps the host's gate."""
 
-    host: _Host
-    is_due: bool = False
-    is_over: bool = False
+    def __init__(self, host: _Host, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._host, self._clock, self._sleep = host, clock, sleep
+        self._due_at: float | None = None
+        self._has_gate = True
 
-    def sent(self, now: float) -> None:
-        """Opens the gate to the next request, a gap from now if this one was due. A second call does nothing."""
-        if not self.is_over:
-            self.is_over = True
-            if self.is_due:
-                self.host.next_start = max(self.host.next_start, now + self.host.delay_s)
-            self.host.gate.release()
+    def grant(self) -> None:
+        """The request may get ready."""
+        self._due_at = self._host.next_start
+
+    async def due(self) -> None:
+        """Waits for the gap's last moments. What the host asks for in these comes too late for this request."""
+        assert self._due_at is not None
+        while (wait := self._due_at - self._clock()) > 0:
+            await self._sleep(wait)
+
+    def sent(self) -> None:
+        """The gap to the next request counts from here, and from here again where the request had to be sent twice."""
+        if self._due_at is not None:
+            self._host.next_start = max(self._host.next_start, self._clock() + self._host.delay_s)
+        if self._has_gate:
+            self._has_gate = False
+            self._host.gate.release()
+
+    def end(self) -> None:
+        """A request that never went counts as sent now."""
+        if self._has_gate:
+            self.sent()
 
 
 class Politeness:
@@ -86,11 +104,12 @@ class Politeness:
         self.on_rest: Callable[[], None] = _nobody_cares
 
     @asynccontextmanager
-    async def turn(self, host: str, is_probe: bool = False) -> AsyncIterator[Callable[[], None]]:
+    async def turn(self, host: str, lead_s: float = 0.0, is_probe: bool = False) -> AsyncIterator[Turn]:
         """One request to a host: waits for a slot, for the gap, for room; holds slot and room until it is left.
 
-        Yields what is to be called as the request goes out: the gap counts from there, however long it took to connect,
-        and nobody else connects to the host meanwhile. A probe goes while the network is gone, to see if it is back.
+        The turn comes `lead_s` before the gap is over: `Turn.due` waits for the rest of it. `Turn.sent` is to be called
+        when the request has gone out: the gap counts from there, however long it took to connect, and nobody else
+        connects to the host meanwhile. A probe goes while the network is gone, to see if it is back.
         """
         if not is_probe and not self.has_network.is_set():
             await self.has_network.wait()  # before it takes a slot, which a probe may need
@@ -98,17 +117,17 @@ class Politeness:
         state.num_turns += 1
         try:
             async with state.slots:
-                start = _Start(state)
                 await state.gate.acquire()
+                turn = Turn(state, self._clock, self._sleep)
                 try:
-                    await self._wait_for_start(state)
-                    start.is_due = True
+                    await self._wait_for_start(state, lead_s)
+                    turn.grant()
                     try:
-                        yield lambda: start.sent(self._clock())
+                        yield turn
                     finally:
                         self._in_flight.release()
                 finally:
-                    start.sent(self._clock())
+                    turn.end()
         finally:
             state.num_turns -= 1
 
@@ -223,16 +242,16 @@ class Politeness:
             self._hosts.move_to_end(host)
             self.let_go(host)
 
-    async def _wait_for_start(self, state: _Host) -> None:
-        await self._wait_for_gap(state)
+    async def _wait_for_start(self, state: _Host, lead_s: float) -> None:
+        await self._wait_for_gap(state, lead_s)
         await self._take_place()
-        while state.next_start > self._clock():  # it said Retry-After meanwhile
+        while state.next_start - lead_s > self._clock():  # it said Retry-After meanwhile
             self._in_flight.release()
-            await self._wait_for_gap(state)
+            await self._wait_for_gap(state, lead_s)
             await self._take_place()
 
-    async def _wait_for_gap(self, state: _Host) -> None:
-        while (wait := state.next_start - self._clock()) > 0:
+    async def _wait_for_gap(self, state: _Host, lead_s: float) -> None:
+        while (wait := state.next_start - lead_s - self._clock()) > 0:
             await (self._sleep(wait) if wait <= REST_S else self._rest(wait))
 
     async def _take_place(self) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from crawler.archives.source import WarcSource
 from crawler.lists.shards_source import ShardsSource
 from crawler.search.source import SearchSource
 from shards.layouts import LAYOUTS, Layout
@@ -102,16 +103,6 @@ class ResolvedTable:
     constants: dict[str, str | None]
     kind: str
     layout: Layout | None = None
-
-
-class WarcSource(Section):
-    """Pages in WARC files, such as Common Crawl's or a wget's."""
-
-    kind: Literal["warc"] = Field(description="HTML pages in WARC files.")
-    paths: list[str] = Field(min_length=1, description="WARC files or globs, .warc, .warc.gz or .warc.zst.")
-    max_page_bytes: int = Field(
-        default=5_242_880, gt=0, description="Pages larger than this, once decoded, are a parse_error."
-    )
 
 
 class CrawlSource(Section):

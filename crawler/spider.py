@@ -30,6 +30,8 @@ class CrawlJob(Section):
     warc_path: Path
     pages_path: Path
     links_path: Path
+    robots_path: Path | None = None  # where what hosts' robots.txt said is left for the next round; null: nowhere
+    robots_before: Path | None = None  # what an earlier round of the lane left there
     resume_from: Path | None = None  # the WARC that a killed attempt at this part left behind; may be warc_path
     source: CrawlSource
     crawler: CrawlerSettings

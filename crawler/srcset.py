@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 MAX_SRCSET_CHARS = 65_536
 
+_PLAIN_URL = re.compile(r"[ \t\n\f\r]*([^ \t\n\f\r,]+)[ \t\n\f\r]*\Z")
+"""A srcset of one URL, without a descriptor or a comma."""
+
+_MOST_PLAIN_CHARS = 2048
 _SPACE = " \t\n\f\r"
+_NEXT_URL = re.compile(r"[ \t\n\f\r,]*+([^ \t\n\f\r]+)")
+_PLAIN_DESCRIPTORS = re.compile(r"([^,()]*+)(?:,|\Z)")
+_WORD = re.compile(r"[^ \t\n\f\r]+")
 _INTEGER = re.compile(r"\d+\Z", re.ASCII)
 _FLOAT = re.compile(r"-?(?:\d+|\d*\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
 
@@ -24,27 +31,25 @@ def parse_srcset(value: str) -> list[SrcsetCandidate]:
     text = value[:MAX_SRCSET_CHARS]
     candidates: list[SrcsetCandidate] = []
     position = 0
-    while True:
-        while position < len(text) and text[position] in _SPACE + ",":
-            position += 1
-        if position == len(text):
-            return candidates
-        start = position
-        while position < len(text) and text[position] not in _SPACE:
-            position += 1
-        url = text[start:position]
+    while found := _NEXT_URL.match(text, position):
+        url, position = found.group(1), found.end()
         descriptors: list[str] = []
         if url.endswith(","):
             url = url.rstrip(",")
+        elif plain := _PLAIN_DESCRIPTORS.match(text, position):
+            descriptors, position = _WORD.findall(plain.group(1)), plain.end()
         else:
             descriptors, position = _descriptors(text, position)
         candidate = _candidate(url, descriptors)
         if candidate is not None:
             candidates.append(candidate)
+    return candidates
 
 
 def largest(value: str) -> str | None:
     """The URL of the widest candidate; of the densest, where none states a width; the first on a tie."""
+    if len(value) <= _MOST_PLAIN_CHARS and (only := _PLAIN_URL.match(value)):
+        return only.group(1)
     candidates = parse_srcset(value)
     if not candidates:
         return None

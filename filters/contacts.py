@@ -11,7 +11,8 @@ from filters.characters import AT_SIGN, DIGIT, Counts, TextColumn, replaced
 
 CONTACT_MASK = "<联系方式>"
 
-_EMAIL = r"[A-Za-z0-9._%+-]{1,64}(?:@|＠|\s?[\[(（]at[\])）]\s?)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}"
+# Nothing that may follow its first part is of the letters of that part, so that going back would find nothing.
+_EMAIL = r"[A-Za-z0-9._%+-]{1,64}+(?:@|＠|\s?[\[(（]at[\])）]\s?)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}"
 _ABROAD = r"(?:(?:\+|00)?86[- ]?)?"
 _DASH = r"\s?[-—–－]{1,2}\s?"
 _MOBILE = (

@@ -60,13 +60,17 @@ _RELATIVE = _RANKS | {"clip_pct"}
 
 _INT, _FLOAT, _BOOL, _STRING = pa.int32(), pa.float64(), pa.bool_(), pa.string()
 
+# Words and tags are jieba's in every text since 2; names and languages are told better.
+_MEASURED_ANEW = frozenset({"language", "num_names", "num_nouns", "noun_ratio", "text_kind_tags", "word_repetition"})
+
 BOX_SIDES = ("x", "y", "w", "h")
 """Of a box in an image: left, top, width and height, as shares of the image's width and height."""
 _BOXES = pa.list_(pa.struct([(side, _FLOAT) for side in BOX_SIDES]))
 
 
 def _of_text(name: str, dtype: pa.DataType, unit: str, source: str = "", module: str = "wording") -> Measure:
-    return Measure(name, "text", "collect", dtype, unit, source, f"filters.{module}:{name}")
+    version = 2 if name in _MEASURED_ANEW else 1
+    return Measure(name, "text", "collect", dtype, unit, source, f"filters.{module}:{name}", version=version)
 
 
 def _of_original(name: str, dtype: pa.DataType, unit: str, source: str = "") -> Measure:
@@ -131,7 +135,7 @@ _TABLE = (
     _of_text("is_boilerplate", _BOOL, "true for words of buttons, menus, fillers", _LABELLED, "texts.boilerplate"),
     _of_text("char_repetition", _FLOAT, "0.0-1.0, runs of 3 characters seen again", _GOPHER, "texts.repetition"),
     _of_text("word_repetition", _FLOAT, "0.0-1.0, pairs of words seen again", _GOPHER, "texts.repetition"),
-    _of_text("num_nouns", _INT, "count of words tagged n*", "jieba.posseg, run by rjieba", "texts.words"),
+    _of_text("num_nouns", _INT, "count of words tagged n*", "jieba.posseg", "texts.words"),
     _of_text("noun_ratio", _FLOAT, "0.0-1.0, of all words, those tagged n*", "jieba.posseg; DanQing", "texts.words"),
     _of_text("has_contact", _BOOL, "true for a phone, e-mail, QQ, WeChat, identity number", _LABELLED, "contacts"),
     _of_text("num_names", _INT, "count of people's names, masked or not", f"Wukong; {_LABELLED}", "names"),

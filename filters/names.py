@@ -1,4 +1,4 @@
-"""People's names in texts, found by rjieba's words and tags and by what stands beside them, and masked."""
+"""People's names in texts, found by jieba's words and tags and by what stands beside them, and masked."""
 
 import functools
 import itertools
@@ -59,7 +59,7 @@ def num_names(column: TextColumn) -> pa.Array:
 
 
 def is_person_name(word: str, tag: str, following: str, is_cued: bool = False) -> bool:
-    """Whether a word that rjieba tags `tag`, before the word `following`, is a person's full name.
+    """Whether a word that jieba tags `tag`, before the word `following`, is a person's full name.
 
     `is_cued` says that a person is spoken of beside it, which words that may be something else need.
 

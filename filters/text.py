@@ -126,18 +126,21 @@ def _bounded(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Texts whose bytes alone say that they are over-long as null, before anything else looks at them."""
     detail = pa.nulls(len(texts), pa.string())
     over = pc.greater(pc.fill_null(pc.binary_length(texts), 0), _MOST_BYTES)
-    rows = np.flatnonzero(over.to_numpy(zero_copy_only=False))
+    is_over = over.to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(is_over)
     if not len(rows):
         return texts, detail
-    said = [_said_of_long(value) for value in (texts[row].as_buffer() for row in rows.tolist())]
-    kept = pc.if_else(over, pa.scalar(None, texts.type), texts)
+    said = [_said_of_long(texts.slice(row, 1)) for row in rows.tolist()]
+    # Taken, not made null where they lie: patterns are looked for in what lies behind a null, too.
+    kept = texts.take(pa.array(np.arange(len(texts)), mask=is_over))
     return kept, replaced(detail, rows, pa.array(said, pa.string()))
 
 
-def _said_of_long(value: pa.Buffer) -> str:
+def _said_of_long(text: pa.Array) -> str:
+    """Of one text; Arrow checks and counts characters where they lie, which takes a tenth of a decode."""
     try:
-        return f"length {len(str(value, 'utf-8'))}"
-    except UnicodeDecodeError:
+        return f"length {pc.utf8_length(text.cast(pa.binary()).cast(pa.string()))[0]}"
+    except pa.ArrowInvalid:
         return "invalid UTF-8"
 
 

@@ -11,6 +11,7 @@ from filters.measures import MEASURES, needed_measures
 from filters.models.feed import model_problems
 from filters.rules import PlacedRule, place_rules
 from pipelines.balance_checks import balance_needs, balance_problems
+from pipelines.flow.archive_index import index_problems
 from pipelines.flow.known_sets import known_set_problems
 from pipelines.flow.reuse import reuse_problems
 from pipelines.flow.takedown_lists import tombstone_problems
@@ -46,6 +47,7 @@ def checked_plan(mapping: Mapping[str, Any], what: str, bring_models: bool = Tru
     problems += known_set_problems(recipe.dedup)
     problems += _unknown_set_problems(recipe, plan)
     problems += balance_problems(plan)
+    problems += index_problems(recipe)
     if not problems and not again:
         problems += _model_problems(plan, bring_models)
         problems += [Problem(*told) for told in model_problems(plan.measures, plan.recipe.models, bring_models)]

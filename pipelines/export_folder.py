@@ -10,14 +10,14 @@ from pathlib import Path
 
 from shards.errors import UsageError
 from shards.released import Release
-from shards.storage import disk_faults, open_run_folder, put_whole, sha256_of, sync_file, sync_folder
+from shards.storage import disk_faults, open_local_folder, put_whole, sha256_of, sync_file, sync_folder
 
 _SUMS = "SHA256SUMS"
 
 
 def fresh_folder(out: str, release: Release) -> Path:
     """The folder to make. Raises `UsageError` where something lies there already, or nothing can."""
-    target = open_run_folder(out)
+    target = open_local_folder(out)
     if os.path.ismount(target):
         raise UsageError(f"--out {out}: is a mount point; name a folder below it")
     if target.is_relative_to(release.folder):

@@ -11,11 +11,12 @@ from rich.table import Table
 from filters.rules import PlacedRule
 from pipelines.drops import funnel_rows
 from pipelines.plan_file import read_plan
+from shards.storage import read_current
 
 
 def print_funnel(run: Path, console: Console | None = None) -> None:
     """The funnel of a run's release as a table."""
-    print_stats(json.loads((run / "release" / "stats.json").read_bytes()), read_plan(run).rules, console)
+    print_stats(json.loads(read_current(run / "release" / "stats.json")), read_plan(run).rules, console)
 
 
 def print_stats(stats: Mapping[str, Any], rules: Sequence[PlacedRule], console: Console | None = None) -> None:

@@ -2,11 +2,9 @@
 
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +15,29 @@ from crawler.search.key import SearchKey
 from crawler.search.source import SearchSource
 from crawler.sources import CrawlSource, Source
 from pipelines.checks import checked_plan
+from pipelines.flow.archive_index import reach_of
 from pipelines.flow.collect import source_slices
 from pipelines.flow.known_sets import refuse_own_folder
 from pipelines.flow.reuse import write_index
 from pipelines.flow.search import query_slices
 from pipelines.flow.takedown_lists import listed_tombstones
 from pipelines.progress import Progress
+from pipelines.recipe import Recipe
 from pipelines.remove.command import finish_removal
 from pipelines.report.health import write_health
 from pipelines.retries import begin_retry
+from pipelines.run_facts import start_facts
 from pipelines.runner import Runner
 from pipelines.strict_yaml import load_yaml
 from pipelines.tasks import Context, Plan
 from pipelines.workers import Pool
 from shards.errors import UsageError
 from shards.lease import Lease
-from shards.storage import disk_faults, open_run_folder, put_whole
+from shards.storage import disk_faults, open_run_folder, put_whole, read_current
+from shards.stores.mirror import mirror_at
 
 _RECIPE_FILE = "recipe.yaml"
-_FIRST_FILES = ("lease.json", ".lease.json", ".recipe.yaml", ".writable")
+_FIRST_FILES = ("lease.json", ".lease.json", ".recipe.yaml", ".writable", ".probe")
 """What a run that is killed in its first moments leaves in its folder (and the beginnings of temporary names)."""
 
 
@@ -61,7 +63,7 @@ def run_recipe(
     Raises errors of `shards.errors`; KeyboardInterrupt drains first.
     """
     plan = checked_plan(mapping, what)
-    _check_source(plan.recipe.source)
+    _check_source(plan.recipe)
     run = open_run_folder(out)
     _check_folder(run, plan)
     refuse_own_folder(run, plan.recipe.dedup)
@@ -69,10 +71,11 @@ def run_recipe(
     with Lease.take(run) as lease:
         _clear_leavings(run)
         prepare(run, plan, progress, retry)
-        facts = _start_facts(plan)
+        facts = start_facts(plan, recipe_text(plan))
         put_whole(run / "run.json", _as_json(facts))
-        runner = _run(Context(run, plan, lease.token, _fetch_ends(plan)), open_pool, progress)
-        stats = json.loads((run / "release" / "stats.json").read_bytes())
+        url = begin_on_store(run, lease.token)
+        runner = _run(Context(run, plan, lease.token, _fetch_ends(plan), url=url), open_pool, progress)
+        stats = json.loads(read_current(run / "release" / "stats.json"))
         facts |= {
             "finished": time.time(),
             "dead_rows": runner.num_dead,
@@ -84,13 +87,14 @@ def run_recipe(
     return RunResult(run, stats, _count_dead(run))
 
 
-def _check_source(source: Source) -> None:
+def _check_source(recipe: Recipe) -> None:
     """What can be found wrong with a source's files, or with a secret that it needs, before a folder is made."""
+    source = recipe.source
     if isinstance(source, SearchSource):
         query_slices(source)
         SearchKey.read(source.described)
     elif not isinstance(source, CrawlSource):
-        source_slices(source)
+        source_slices(source, reach_of(recipe))
 
 
 def prepare(run: Path, plan: Plan, progress: Progress, retry: tuple[str, ...] = ()) -> None:
@@ -115,6 +119,16 @@ def _run(context: Context, open_pool: Callable[[], Pool], progress: Progress) ->
     finally:
         pool.close()
     return runner
+
+
+def begin_on_store(run: Path, token: str) -> str | None:
+    """The URL of a run whose folder is a mirror: forgets there what a kill left, and what this node has of before."""
+    mirror = mirror_at(run)
+    if mirror is None:
+        return None
+    mirror.clear_leavings()
+    mirror.lead(token)
+    return mirror.url
 
 
 def _clear_leavings(run: Path) -> None:
@@ -162,6 +176,9 @@ def make_folder(run: Path) -> None:
             probe = run / ".writable"
             probe.touch()
             probe.unlink()
+            mirror = mirror_at(run)
+            if mirror is not None:
+                mirror.probe()
     except OSError as error:  # a file in place of a parent, a name too long, ...
         raise UsageError(f"--out {run}: cannot be made: {error.strerror}; choose another folder") from error
 
@@ -170,19 +187,6 @@ def recipe_text(plan: Plan) -> str:
     """The recipe with every default written out."""
     mapping = json.loads(plan.recipe.model_dump_json())
     return str(yaml.safe_dump(mapping, allow_unicode=True, sort_keys=False, width=120))
-
-
-def _start_facts(plan: Plan) -> dict[str, Any]:
-    """Clocks and machine: they live here and in no released byte."""
-    packages = ("curate", "duckdb", "pyarrow", "pillow", "numpy", "ray", "scrapy", "aiohttp")
-    return {
-        "started": time.time(),
-        "host": platform.node(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
-        "allow_private": plan.recipe.network.allow_private,
-        "reuse": [entry.model_dump() for entry in plan.recipe.reused],
-    }
 
 
 def _as_json(facts: dict[str, Any]) -> bytes:

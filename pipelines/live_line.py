@@ -3,7 +3,8 @@
 import os
 import sys
 import time
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 _LIVE_EVERY_S = 0.5
 _PLAIN_EVERY_S = 10.0
@@ -30,13 +31,13 @@ class LiveLine:
             self._shown = now
         return is_due
 
-    def show(self, text: str) -> None:
-        """A line that the next one replaces, where there is a terminal."""
+    def show(self, text: str, facts: Mapping[str, Any] | None = None) -> None:
+        """A line that the next one replaces, where there is a terminal. `facts` are its figures, for programs."""
         line = printable(text)
         self._stream.write(f"\r\x1b[2K{line[: self._columns() - 1]}" if self._is_live else line + "\n")
         self._stream.flush()
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, facts: Mapping[str, Any] | None = None) -> None:
         """A line that stays."""
         self.clear()
         self._stream.write(printable(text) + "\n")

@@ -7,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from crawler.archives.source import WarcIndex, WarcSource
+from crawler.archives.where import condition_of
 from crawler.lanes import plan_lanes
 from crawler.lists.shards_source import ShardsSource
 from crawler.lists.tables import read_table_slice
@@ -14,11 +16,12 @@ from crawler.search.asking import SearchSettings
 from crawler.search.source import SearchSource
 from crawler.settings import CrawlerSettings
 from crawler.sources import CrawlSource, TableSource
-from crawler.urls import canonical_urls
+from crawler.url_columns import canonical_urls
 from filters.clip.settings import ScoreSettings
 from filters.clip.weights import LOCAL_DIR, local_folder, score_identity
 from filters.measures import MEASURES, stage_of
 from filters.models.files import file_digest, model_file, models_behind
+from pipelines.flow.archive_index import index_files, reach_of
 from pipelines.flow.collect import source_slices
 from pipelines.flow.lanes import CPU_S_PER_ROW
 from pipelines.flow.search import query_slices
@@ -111,9 +114,11 @@ def _expectations(plan: Plan) -> list[str]:
         return lines
     if isinstance(source, SearchSource):
         return [*lines, *_search_expectations(plan, source)]
-    slices = source_slices(source)
+    if isinstance(source, WarcSource) and source.index is not None:
+        return [*lines, *_index_expectations(plan, source, source.index)]
+    slices = source_slices(source, reach_of(plan.recipe))
     rows = sum(getattr(piece, "num_rows", None) or 0 for piece in slices)
-    size = sum(getattr(piece, "num_bytes", 0) for piece in slices)
+    size = sum(getattr(piece, "num_bytes", 0) or 0 for piece in slices)
     lines.append(f"parts    collect {len(slices)}" + (f", admit {buckets_for(rows)} buckets" if rows else ""))
     if isinstance(source, TableSource) and rows:
         lines.append(f"expect   {rows:,} candidates; at most {rows * _BYTES_PER_IMAGE / 1e9:,.1f} GB of stored copies")
@@ -125,6 +130,15 @@ def _expectations(plan: Plan) -> list[str]:
         what = "tars" if isinstance(source, ShardsSource) else "WARC"
         lines.append(f"expect   {size / 1e9:,.2f} GB of {what} to read")
     return lines
+
+
+def _index_expectations(plan: Plan, source: WarcSource, index: WarcIndex) -> list[str]:
+    """What is read to find the records. How many there are is known once that is done."""
+    files = index_files(source, index, reach_of(plan.recipe))
+    return [
+        f"parts    collect-index {len(files)}; collect: one for about {index.part_records:,} records found",
+        f"find     {condition_of(index.where)}",
+    ]
 
 
 def _search_expectations(plan: Plan, source: SearchSource) -> list[str]:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import TextIO
 
 from pipelines.fetch_meter import FetchMeter
@@ -14,8 +15,8 @@ from shards.parts import Record, StepFolder
 class Progress:
     """Counts parts and rows of the stage that runs. Clocks are used here for display alone."""
 
-    def __init__(self, stream: TextIO = sys.stderr, live: bool | None = None) -> None:
-        self._line = LiveLine(stream, live)
+    def __init__(self, stream: TextIO = sys.stderr, live: bool | None = None, line: LiveLine | None = None) -> None:
+        self._line = line or LiveLine(stream, live)
         self._stage = ""
         self._listings: dict[str, set[tuple[int, str]]] = {}
         self._reset()
@@ -41,10 +42,10 @@ class Progress:
             self._listings[folder.step] = folder.committed()
         return self._listings[folder.step]
 
-    def skip(self, task: Task, record: Record) -> None:
+    def skip(self, task: Task, counts: Mapping[str, int]) -> None:
         """A part was committed before."""
         self._skipped += 1
-        self._count(task, record)
+        self._count(task, counts)
 
     def start(self, task: Task, folder: StepFolder) -> None:
         """An attempt at a part begins."""
@@ -60,11 +61,11 @@ class Progress:
         self._parts += 1
         self._rows += record.rows
         self._downloads.end(task, record.meta.get("report"))
-        self._count(task, record)
+        self._count(task, record.counts)
 
-    def _count(self, task: Task, record: Record) -> None:
+    def _count(self, task: Task, counts: Mapping[str, int]) -> None:
         if task.step == self._stage:
-            for reason, number in record.counts.items():
+            for reason, number in counts.items():
                 self._counts[reason] += number
 
     def tick(self) -> None:
@@ -72,7 +73,7 @@ class Progress:
         now = time.monotonic()
         self._downloads.read(now)
         if self._line.is_due():
-            self._line.show(self._state(now))
+            self._line.show(self._state(now), self._figures(now))
 
     def note(self, text: str) -> None:
         """A line that stays, such as a retry."""
@@ -82,14 +83,15 @@ class Progress:
         """The stage is complete."""
         if stage != self._stage:
             return
+        now = time.monotonic()
         if self._parts == 0:
-            self.note(f"{stage:8} as before, {self._skipped} parts skipped{self._keep_share()}")
+            told = f"{stage:8} as before, {self._skipped} parts skipped{self._keep_share()}"
+            self._line.note(told, self._figures(now))
         else:
-            seconds = time.monotonic() - self._started
+            seconds = now - self._started
             skipped = f", {self._skipped} skipped" if self._skipped else ""
-            self.note(
-                f"{stage:8} {self._parts} parts{skipped}, {self._rows} rows in {seconds:.1f} s{self._keep_share()}"
-            )
+            told = f"{stage:8} {self._parts} parts{skipped}, {self._rows} rows in {seconds:.1f} s{self._keep_share()}"
+            self._line.note(told, self._figures(now))
             downloads = self._downloads.summary(seconds)
             if downloads is not None:
                 self.note(f"{'':8} {downloads}")
@@ -102,6 +104,18 @@ class Progress:
         downloads = self._downloads.line()
         live = f"; {downloads}" if downloads is not None else ""
         return f"{self._stage:8} {done}/{self._planned} parts{rate}{eta}{self._keep_share()}{live}"
+
+    def _figures(self, now: float) -> dict[str, object]:
+        """What the line says, for programs: parts, rows and seconds are of this call, reasons of all parts."""
+        return {
+            "stage": self._stage,
+            "parts": self._parts,
+            "skipped": self._skipped,
+            "planned": self._planned,
+            "rows": self._rows,
+            "seconds": round(now - self._started, 1),
+            "counts": dict(sorted(self._counts.items())),
+        }
 
     def _keep_share(self) -> str:
         total = sum(self._counts.values())

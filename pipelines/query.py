@@ -26,7 +26,7 @@ def run_query(run: Path, query: str, format_: str, output: Path | None) -> None:
         raise UsageError("--format parquet needs --output FILE")
     if format_ == "table" and output is not None:
         raise UsageError("--output needs --format csv, json or parquet; a table goes to the terminal")
-    with open_catalog(run) as connection:
+    with open_catalog(run, query) as connection:
         try:
             _answer(connection, query, format_, output)
         except duckdb.Error as error:  # some come only as rows are read, such as a text that is no number

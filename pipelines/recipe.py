@@ -14,6 +14,7 @@ from filters.balance_settings import BalanceSettings
 from filters.clip.settings import ScoreSettings
 from filters.models.settings import ModelSettings
 from filters.settings import TextSettings
+from pipelines.cluster.settings import ResourceSettings
 from pipelines.problems import Problem, explained
 from pipelines.release_settings import ReleaseSettings
 from pipelines.strict_yaml import load_with_lines, load_yaml
@@ -68,6 +69,7 @@ class Recipe(Section):
         max_length=1000,
         description="Takedown lists to honour: files that `curate remove` wrote, or folders of runs or releases.",
     )
+    resources: ResourceSettings = Field(default_factory=ResourceSettings, description="Nodes and memory by stage.")
     rules: dict[str, str] = Field(default={}, description="Drop reasons and the SQL a row must satisfy, in order.")
     release: ReleaseSettings = Field(default_factory=ReleaseSettings, description="Shards and manifest.")
 

@@ -26,7 +26,7 @@ from shards.catalog import PLAN_FILE
 from shards.errors import OutputInUseError, UsageError
 from shards.lease import Lease, holder_of
 from shards.parts import fingerprint
-from shards.storage import disk_faults, open_run_folder, put_whole, sha256_of, sync_folder
+from shards.storage import disk_faults, open_local_folder, put_whole, sha256_of, sync_folder
 from shards.tombstones import tombstones_of, write_tombstones
 from shards.training_indexes import ENERGON_FOLDER
 
@@ -63,7 +63,7 @@ def release_again(
     Raises errors of `shards.errors`; KeyboardInterrupt drains first.
     """
     plan = plan_again(mapping, what, run)
-    folder = open_run_folder(out)
+    folder = open_local_folder(out)
     _check_folders(folder, run)
     work = folder / WORK_FOLDER
     make_folder(folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from shards.errors import BrokenRunError, UsageError
 from shards.parts import StepFolder
 from shards.schema import REASONS
-from shards.storage import put_whole
+from shards.storage import delete_below, put_whole
 
 RETRIES_FILE = "retries.json"
 _NOT_OF_FETCH = frozenset({"bad_url", "bad_text", "parse_error", "removed"})
@@ -74,11 +74,9 @@ def begin_retry(run: Path, reasons: tuple[str, ...]) -> int:
 
 
 def _forget_hosts(run: Path) -> None:
-    for path in (run / "fetch").glob(".lane-*"):
-        path.unlink(missing_ok=True)
+    delete_below(run, "fetch/.lane-")
 
 
 def _forget_graves(run: Path) -> None:
     """Rows that were set aside get another chance: those that fail again are buried again."""
-    for path in (run / "dead").glob("fetch-*"):
-        path.unlink(missing_ok=True)
+    delete_below(run, "dead/fetch-")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipelines.flow import (
     admit,
+    archive_index,
     balance_turns,
     collect,
     corpus,
@@ -59,6 +60,7 @@ WORK: Mapping[str, Work] = {
     "frontier": frontier.plan_round,
     "crawl": crawl.crawl,
     "search": search.search,
+    "collect-index": archive_index.select,
     "collect": collect.collect,
     "admit-shuffle": admit.shuffle,
     "admit-count": admit.count,
@@ -103,6 +105,9 @@ WORK: Mapping[str, Work] = {
     "release": release.write_release,
 }
 """Step -> the function that makes one of its parts."""
+
+ASKING_STAGES = frozenset({"crawl", "search", "fetch"})
+"""Stages that ask hosts: no part of theirs ever has two attempts at a time."""
 
 NARROWS = frozenset({"collect", "fetch", "measure", "score"})
 """Steps whose failing parts are narrowed to the rows that do it."""

@@ -1,6 +1,7 @@
 """What the runner plans and a worker does: a task makes one part of one step, from parts that are committed."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from filters.rules import PlacedRule
 from pipelines.recipe import Recipe
 from shards.parts import Attempt, Record, StepFolder, fingerprint
 from shards.parts_over import FolderOver
+from shards.stores.mirror import open_mirror
 
 ALWAYS_MADE = frozenset({"select", "select-order", "release"})
 """Steps whose parts show the columns of one recipe alone: a release that is decided again has its own."""
@@ -45,6 +47,11 @@ class Task:
     @property
     def ref(self) -> PartRef:
         return PartRef(self.step, self.index, self.fingerprint)
+
+
+def lane_memory(task: Task) -> str | None:
+    """The file of a step's folder in which a lane of downloads keeps, part after part, what it learned of its hosts."""
+    return f".lane-{task.lane:05d}.jsonl" if task.step == "fetch" and task.lane is not None else None
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,8 @@ class Context:
     """What every task of a run needs. It travels to workers; `token` shows that the run still owns its folder.
 
     `fetch_ends` is when `crawler.deadline_h` runs out, in seconds since the epoch. `below` is the run that is decided
-    again here: it is only read, and nothing is fetched, measured or scored.
+    again here: it is only read, and nothing is fetched, measured or scored. `url` is where the run lies, if that is an
+    object store: then `run` is this node's mirror of it.
     """
 
     run: Path
@@ -101,6 +109,18 @@ class Context:
     fetch_ends: float | None = None
     below: Path | None = None
     writes_shards: bool = True
+    url: str | None = None
+
+    @contextmanager
+    def on_this_node(self) -> Iterator["Context"]:
+        """The context as a worker works by it: of a run on a store, this node's mirror, where what is brought stays."""
+        if self.url is None:
+            yield self
+            return
+        mirror = open_mirror(self.url)
+        mirror.begin(self.token)
+        with mirror.scratch.using():
+            yield replace(self, run=mirror.root)
 
     def folder(self, step: str) -> StepFolder:
         if self.below is None or step in ALWAYS_MADE:
@@ -190,7 +210,9 @@ class Flow:
         return [task.ref for task in self.tasks(step)]
 
     def records(self, step: str) -> Iterator[Record]:
-        return (self.context.record(ref) for ref in self.refs(step))
+        refs = self.refs(step)
+        self.context.folder(step).expect((ref.index, ref.fingerprint) for ref in refs)
+        return (self.context.record(ref) for ref in refs)
 
     def chain(self, *steps: str) -> str:
         """One fingerprint over all parts of some steps."""

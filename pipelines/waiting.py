@@ -13,11 +13,12 @@ _ROOM_SLACK = 1e-6  # shares are floats
 
 @dataclass
 class Attempted:
-    """A task, its place in the batch, and how often it was tried."""
+    """A task, its place in the batch, how often it was tried, and how often a machine was lost under it."""
 
     task: Task
     place: int
     tries: int = 0
+    losses: int = 0
 
     @property
     def rank(self) -> tuple[float, int]:

@@ -10,6 +10,7 @@ import duckdb
 from shards.database import quoted
 from shards.errors import UsageError
 from shards.parts import StepFolder
+from shards.stores.mirror import mirror_at
 
 PLAN_FILE = "parts.json"
 """Which parts the latest recipe planned, step by step: the runner writes it, readers find current records by it."""
@@ -45,14 +46,21 @@ def committed_files(run: Path, step: str, role: str) -> list[Path]:
     parts = sorted(set(planned_parts(run).get(step, [])))
     folder = StepFolder(run, step.removesuffix(KEPT))
     done = folder.committed()
-    records = [folder.record(index, mark) for index, mark in parts if (index, mark[:8]) in done]
-    return [folder.path / file.name for record in records for file in record.files if file.role == role]
+    parts = [(index, mark) for index, mark in parts if (index, mark[:8]) in done]
+    folder.expect(parts)
+    records = [folder.record(index, mark) for index, mark in parts]
+    return [folder.bring(file) for record in records for file in record.files if file.role == role]
 
 
-def open_catalog(run: Path) -> duckdb.DuckDBPyConnection:
-    """A connection with a view for everything that the run has come to so far, and no way out of the run's folder."""
+def open_catalog(run: Path, query: str | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection with a view for everything that the run has come to so far, and no way out of the run's folder.
+
+    Of a run on a store, only the files of views that the `query` names are brought, and only these have a view.
+    """
     connection = duckdb.connect(":memory:")
-    for view, (step, role) in VIEWS.items():
+    named = VIEWS if query is None or mirror_at(run) is None else [view for view in VIEWS if view in query.lower()]
+    for view in named:
+        step, role = VIEWS[view]
         _create_view(connection, view, committed_files(run, step, role), committed_files(run, step + KEPT, role))
     release = committed_files(run, "release", "manifest")
     _create_view(connection, "manifest", release)

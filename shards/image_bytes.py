@@ -49,21 +49,29 @@ def foreign_format(data: bytes) -> str | None:
     return next((name for magic, name in _FOREIGN_MAGIC if head.startswith(magic) or data.startswith(magic)), None)
 
 
-def is_plain_jpeg(data: bytes) -> bool:
-    """Grey or YCbCr without EXIF, a profile or Adobe's word on its colours: pixels and no more, as in stored copies.
+def plain_jpeg_frame(data: bytes) -> tuple[int, int, int] | None:
+    """Width, height and channels of a JPEG that is grey or YCbCr, of 8 bits, without EXIF, a profile or Adobe's word on
+    its colours: pixels and no more, as in stored copies. None for any other.
 
     What is wrong with its segments is the decoder's to say.
     """
+    frame: tuple[int, int, int] | None = None
     offset = 2
     while offset + 4 <= len(data) and data[offset] == 0xFF:
         marker, length = data[offset + 1], int.from_bytes(data[offset + 2 : offset + 4], "big")
         if marker == _START_OF_SCAN:
-            return True
-        channels = data[offset + 9 : offset + 10] if marker in _JPEG_FRAMES else b"\x03"
-        if marker not in _PLAIN_JPEG_SEGMENTS or channels not in (b"\x01", b"\x03"):
-            return False
+            return frame
+        if marker not in _PLAIN_JPEG_SEGMENTS:
+            return None
+        if marker in _JPEG_FRAMES:
+            if frame is not None or offset + 10 > len(data):
+                return None
+            depth, height, width, channels = struct.unpack_from(">BHHB", data, offset + 4)
+            if depth != 8 or channels not in (1, 3) or not width or not height:
+                return None
+            frame = width, height, channels
         offset += 2 + length
-    return False
+    return None
 
 
 def webp_size(data: bytes) -> tuple[int, int]:

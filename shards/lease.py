@@ -6,12 +6,15 @@ import secrets
 import socket
 import threading
 import time
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from shards.errors import OutputInUseError
-from shards.storage import put_if_absent, put_whole
+from shards.errors import DiskError, OutputInUseError, TryAgainError
+from shards.storage import put_if_absent, put_whole, told_place
+from shards.stores.mirror import Mirror, mirror_at
 
+_NAME = "lease.json"
 TTL_S = 20.0
 _RENEW_S = 4.0
 
@@ -26,11 +29,79 @@ class Holder:
     expires: float
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A lease that lies there: whose, whether it was renewed lately, and what to name when it is replaced."""
+
+    holder: Holder
+    is_fresh: bool
+    mark: str = ""
+
+
+class _Local:
+    """A lease in a folder of this machine, or one that machines share."""
+
+    ttl_s = TTL_S
+    renew_s = _RENEW_S
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> _Seen | None:
+        try:
+            holder = _holder(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+        return None if holder is None else _Seen(holder, holder.expires >= time.time())
+
+    def put_if_absent(self, data: bytes) -> bool:
+        return put_if_absent(self._path, data)
+
+    def replace(self, data: bytes, seen: _Seen | None) -> bool:
+        put_whole(self._path, data)
+        return True
+
+    def delete(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+class _Stored:
+    """A lease on an object store. The store's own clock tells its age, and of two who replace one, one is refused."""
+
+    ttl_s = 60.0
+    renew_s = 10.0
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._store = mirror.store
+        self._key = mirror.key(mirror.root / _NAME)
+
+    def read(self) -> _Seen | None:
+        try:
+            found = self._store.read(self._key)
+        except FileNotFoundError:
+            return None
+        holder = _holder(found.data)
+        return None if holder is None else _Seen(holder, found.age_s < self.ttl_s, found.etag)
+
+    def put_if_absent(self, data: bytes) -> bool:
+        return self._store.put_if_absent(self._key, data)
+
+    def replace(self, data: bytes, seen: _Seen | None) -> bool:
+        try:
+            mark = seen.mark if seen is not None else self._store.read(self._key).etag
+        except FileNotFoundError:
+            return self.put_if_absent(data)
+        return self._store.replace(self._key, data, mark) is not None
+
+    def delete(self) -> None:
+        self._store.delete(self._key)
+
+
 class Lease:
     """Held while `with Lease.take(run)` runs. Raises `OutputInUseError` if somebody else's lease is alive."""
 
-    def __init__(self, path: Path, holder: Holder) -> None:
-        self._path = path
+    def __init__(self, place: _Local | _Stored, holder: Holder) -> None:
+        self._place = place
         self._holder = holder
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, daemon=True)
@@ -42,17 +113,16 @@ class Lease:
 
     @classmethod
     def take(cls, run: Path) -> "Lease":
-        path = run / "lease.json"
-        mine = Holder(secrets.token_hex(8), os.getpid(), socket.gethostname(), time.time() + TTL_S)
+        place = _place(run)
+        mine = Holder(secrets.token_hex(8), os.getpid(), socket.gethostname(), time.time() + place.ttl_s)
         data = json.dumps(asdict(mine)).encode()
-        if not put_if_absent(path, data):
-            other = _read(path)
-            if other is not None and _is_alive(other):
+        if not place.put_if_absent(data):
+            other = place.read()
+            if (other is not None and _is_alive(other)) or not place.replace(data, other):
                 raise OutputInUseError(
-                    f"{run} is in use by process {other.pid} on {other.host}; wait for its end or choose another --out"
+                    f"{told_place(run)} is in use by {_told(other)}; wait for its end or choose another --out"
                 )
-            put_whole(path, data)
-        return cls(path, mine)
+        return cls(place, mine)
 
     def __enter__(self) -> "Lease":
         self._thread.start()
@@ -61,42 +131,60 @@ class Lease:
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._thread.join()
-        if holds(self._path.parent, self.token):
-            self._path.unlink(missing_ok=True)
+        with suppress(TryAgainError, DiskError):  # it runs out by itself
+            seen = self._place.read()
+            if seen is not None and seen.holder.token == self.token:
+                self._place.delete()
 
     def _renew(self) -> None:
-        while not self._stop.wait(_RENEW_S):
-            if not holds(self._path.parent, self.token):
-                return
-            renewed = Holder(self.token, self._holder.pid, self._holder.host, time.time() + TTL_S)
-            put_whole(self._path, json.dumps(asdict(renewed)).encode())
+        while not self._stop.wait(self._place.renew_s):
+            with suppress(TryAgainError, DiskError):  # the next commit, or the next renewal, meets it too
+                if not self._is_renewed():
+                    return
+
+    def _is_renewed(self) -> bool:
+        seen = self._place.read()
+        if seen is None or seen.holder.token != self.token:
+            return False
+        renewed = replace(self._holder, expires=time.time() + self._place.ttl_s)
+        return self._place.replace(json.dumps(asdict(renewed)).encode(), seen)
 
 
 def holds(run: Path, token: str) -> bool:
     """Whether the lease that bears `token` still owns the run's folder."""
-    holder = _read(run / "lease.json")
-    return holder is not None and holder.token == token
+    seen = _place(run).read()
+    return seen is not None and seen.holder.token == token
 
 
 def holder_of(run: Path) -> Holder | None:
     """Who owns the run's folder now, if anybody does."""
-    holder = _read(run / "lease.json")
-    return holder if holder is not None and _is_alive(holder) else None
+    seen = _place(run).read()
+    return seen.holder if seen is not None and _is_alive(seen) else None
 
 
-def _read(path: Path) -> Holder | None:
+def _place(run: Path) -> _Local | _Stored:
+    mirror = mirror_at(run)
+    return _Local(run / _NAME) if mirror is None else _Stored(mirror)
+
+
+def _holder(data: bytes) -> Holder | None:
+    """None for a damaged lease: it holds nobody out."""
     try:
-        return Holder(**json.loads(path.read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
+        return Holder(**json.loads(data))
+    except (ValueError, TypeError):
         return None
 
 
-def _is_alive(holder: Holder) -> bool:
-    if holder.expires < time.time():
+def _is_alive(seen: _Seen) -> bool:
+    if not seen.is_fresh:
         return False
-    if holder.host != socket.gethostname():
+    if seen.holder.host != socket.gethostname():
         return True
-    return _process_exists(holder.pid)
+    return _process_exists(seen.holder.pid)
+
+
+def _told(seen: _Seen | None) -> str:
+    return "another run" if seen is None else f"process {seen.holder.pid} on {seen.holder.host}"
 
 
 def _process_exists(pid: int) -> bool:

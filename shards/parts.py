@@ -1,29 +1,47 @@
 """Parts and their commit records: what was done, by whom it can be trusted, and what may be skipped."""
 
 import hashlib
+import itertools
 import json
 import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shards.digested_writer import DigestedWriter
 from shards.errors import BrokenRunError
-from shards.storage import disk_faults, list_names, publish, put_if_absent, put_whole, sha256_of, sync_folder
+from shards.storage import (
+    delete,
+    disk_faults,
+    list_names,
+    publish,
+    put_if_absent,
+    put_whole,
+    read_whole,
+    sha256_of,
+    sync_folder,
+)
+from shards.stores.mirror import mirror_at
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 _RECORD_NAME = re.compile(r"(\d{6,})-([0-9a-f]{8})\.json\Z")
 
 
 def fingerprint(*values: object) -> str:
     """32 hex digits over JSON-able values: equal values, equal fingerprints, in any process."""
-    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_DENSE.encode(values).encode(), digest_size=16).hexdigest()
+
+
+_DENSE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -53,57 +71,146 @@ class Record:
 
     @classmethod
     def from_json(cls, data: bytes) -> "Record":
-        fields = json.loads(data)
-        fields["files"] = tuple(PartFile(**file) for file in fields["files"])
-        return cls(**fields)
+        """Raises `ValueError`, in one line, for anything but a record."""
+        try:
+            return _record_reader().validate_json(data, strict=True, extra="forbid")
+        except ValueError as error:
+            raise ValueError(_first_fault(error)) from error
+
+
+@cache
+def _record_reader() -> "TypeAdapter[Record]":
+    """Reads a record in a third of the time that `json` and the dataclasses' own constructors take."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Record)
+
+
+def _first_fault(error: ValueError) -> str:
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    fault = error.errors(include_url=False)[0]
+    return " ".join([*map(str, fault["loc"]), fault["msg"]])
+
+
+@dataclass(frozen=True)
+class Done:
+    """A part that is committed and whole: its files' names, and its record's counts where that had to be read."""
+
+    names: tuple[str, ...]
+    counts: Mapping[str, int]
 
 
 class StepFolder:
-    """One step's folder in a run: its part files, and under `_done/` the records that say which of them count."""
+    """One step's folder in a run: its part files, and under `_done/` the records that say which of them count.
+
+    In the mirror of a run on a store, what is asked for is brought first, and listings are the store's.
+    """
 
     is_synced = True
     """Whether parts are on disk before they count: else they outlive a killed process, and not the machine."""
 
     def __init__(self, run: Path, step: str) -> None:
-        self.path = run / step
         self.step = step
         # Texts, since a run of 100,000 parts asks for each of them, and a Path costs as much as reading a record.
-        self._place = os.fspath(self.path)
+        self._place = f"{run}/{step}"
         self._done = f"{self._place}/_done"
+        self._mirror = mirror_at(run)
+        if self._mirror is not None:
+            self.is_synced = False  # the store keeps it; what this node loses with its power is brought again
+
+    @cached_property
+    def path(self) -> Path:
+        return Path(self._place)
 
     def committed(self) -> set[tuple[int, str]]:
         """(index, first 8 digits of the fingerprint) of every record, by one listing."""
-        matches = (_RECORD_NAME.match(name) for name in list_names(Path(self._done)))
+        if self._mirror is None:
+            names: Iterable[str] = list_names(Path(self._done))
+        else:
+            names = self._mirror.listing(self.step, is_fresh=True).records
+        matches = (_RECORD_NAME.match(name) for name in names)
         return {(int(match[1]), match[2]) for match in matches if match}
 
     def record(self, index: int, part_fingerprint: str) -> Record:
         """The record of a committed part. Raises `BrokenRunError` if it cannot be read."""
         path = self._record_path(index, part_fingerprint)
         try:
-            with open(path, "rb") as file:
-                return Record.from_json(file.read())
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            if self._mirror is not None:
+                self._mirror.bring_record(path)
+            return Record.from_json(read_whole(path))
+        except (OSError, ValueError) as error:
             raise BrokenRunError(f"{path}: unreadable commit record ({error}); delete it to redo the part") from error
 
     def records(self) -> list[Record]:
         """Every record in the folder, of any recipe that ever ran here, by index."""
-        return [self.record(index, digits) for index, digits in sorted(self.committed())]
+        parts = sorted(self.committed())
+        self.expect(parts)
+        return [self.record(index, digits) for index, digits in parts]
+
+    def expect(self, parts: Iterable[tuple[int, str]]) -> None:
+        """The records of these committed parts will be read: those that must be brought come many at a time."""
+        if self._mirror is not None:
+            self._mirror.bring_records(self._record_path(index, mark) for index, mark in parts)
+
+    def done(self, index: int, part_fingerprint: str) -> Done | None:
+        """A committed part if its files are there with their sizes.
+
+        On a store the last listing decides by itself, where it shows one attempt's files for the one record of this
+        part, and of the kinds that most parts of the step have: records name only what was put whole before them.
+        """
+        if self._mirror is not None:
+            listing = self._mirror.listing(self.step)
+            is_copied = f"{index:06d}-{part_fingerprint[:8]}.json" in listing.copied
+            names = None if is_copied else listing.only_files(index)
+            if names is not None:
+                return Done(names, {})
+        record = self.record(index, part_fingerprint)
+        return Done(tuple(file.name for file in record.files), record.counts) if self.is_whole(record) else None
 
     def is_whole(self, record: Record) -> bool:
         """Whether the files that a record names are there with their sizes (digests are `curate verify`'s work)."""
+        if self._mirror is not None:
+            sizes = self._mirror.listing(self.step).sizes
+            return all(sizes.get(file.name) == file.bytes for file in record.files)
         return all(_size_of(f"{self._place}/{file.name}") == file.bytes for file in record.files)
 
     def forget(self, index: int, part_fingerprint: str) -> None:
         """Delete a record whose files are gone, so that its part is done again."""
-        with suppress(FileNotFoundError):
-            os.unlink(self._record_path(index, part_fingerprint))
+        delete(Path(self._record_path(index, part_fingerprint)))
 
     def file(self, record: Record, role: str) -> Path:
         """The path of a committed file by its role."""
         for file in record.files:
             if file.role == role:
-                return self.path / file.name
+                return self.bring(file)
         raise BrokenRunError(f"{self.step} part {record.index} has no file {role!r}")
+
+    def bring(self, file: PartFile) -> Path:
+        """The path of a committed file, which is whole there now."""
+        path = self.path / file.name
+        if self._mirror is not None:
+            self._mirror.bring(path, file.bytes, file.sha256)
+        return path
+
+    def send(self, file: PartFile) -> None:
+        """A file of an attempt is finished: it must be as lasting as its record will be."""
+        if self._mirror is not None:
+            self._mirror.send(self.path / file.name, file.sha256)
+
+    def borrow(self, name: str) -> None:
+        """Take over what the node that had it last left in a small file that is no part's; nothing where none did."""
+        if self._mirror is not None:
+            with suppress(FileNotFoundError):
+                self._mirror.read(self.path / name)
+
+    def lend(self, name: str) -> None:
+        """Leave such a file to whichever node needs it next."""
+        path = self.path / name
+        if self._mirror is not None and path.is_file():
+            self._mirror.put(path, path.read_bytes())
 
     def commit(self, record: Record, may_commit: Callable[[], bool]) -> Record:
         """Put the record if there is none yet; whoever was first wins, and the winner's record is returned."""
@@ -124,16 +231,23 @@ class StepFolder:
 
         `known` gives the files of those records that need not be read for it.
         """
-        named = {f"{self._place}/{name}" for names in known.values() for name in names}
-        for index, digits in self.committed() - known.keys():
-            named |= {f"{self._place}/{file.name}" for file in self.record(index, digits).files}
-        for folder, _, names in os.walk(self._place, topdown=False):
-            if folder == self._done:
-                continue
-            left = [name for name in names if f"{folder}/{name}" not in named]
-            for name in left:
-                os.unlink(f"{folder}/{name}")
-            if folder != self._place and not os.listdir(folder):
+        named = set(itertools.chain.from_iterable(known.values()))
+        for index, digits in sorted(self.committed() - known.keys()):
+            done = self.done(index, digits)
+            named.update(done.names if done is not None else (f.name for f in self.record(index, digits).files))
+        if self._mirror is not None:
+            self._mirror.sweep(self.step, named)
+        walked = []
+        for folder, inner, names in os.walk(self._place):
+            if folder == self._place and "_done" in inner:
+                inner.remove("_done")
+            below = folder[len(self._place) + 1 :]
+            for name in (f"{below}/{name}" for name in names) if below else names:
+                if name not in named:
+                    os.unlink(f"{self._place}/{name}")
+            walked.append(folder)
+        for folder in reversed(walked[1:]):
+            if not os.listdir(folder):
                 os.rmdir(folder)
 
     def _record_path(self, index: int, part_fingerprint: str) -> str:
@@ -185,6 +299,7 @@ class Attempt:
             size, digest = self._written(role, temporary)
             publish(temporary, final, self._folder.is_synced and role not in self._digested)
             files.append(PartFile(role, str(final.relative_to(self._folder.path)), size, digest))
+            self._folder.send(files[-1])
         if self._folder.is_synced:
             for folder in sorted({self._roles[role][1].parent for role in self._digested}):
                 sync_folder(folder)

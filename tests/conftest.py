@@ -4,12 +4,17 @@ import fcntl
 import subprocess
 import sys
 import time
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from shards.stores.client import s3_client, usual_patience
+from tests.object_server import Bucket, ObjectServer, serving_objects
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of the code's
 settings.load_profile("untimed")
@@ -61,3 +66,33 @@ def _curate_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
         if "Address already in use" not in ended.stderr or time.monotonic() > until:
             return ended
         time.sleep(1)
+
+
+@pytest.fixture(scope="session")
+def object_server() -> Iterator[ObjectServer]:
+    """A real S3 server, in a process of its own."""
+    missing = [name for name in ("boto3", "moto", "flask", "flask_cors") if find_spec(name) is None]
+    if missing:
+        pytest.skip(f"the extra dev is not installed: {', '.join(missing)} missing")
+    with serving_objects() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket of the server, which this process and its children find in their environment."""
+    object_server.trouble()
+    made = Bucket(object_server, f"bucket-{uuid.uuid4().hex[:12]}")
+    object_server.make_bucket(made.name)
+    object_server.forget()
+    for name, value in object_server.environment.items():
+        monkeypatch.setenv(name, value)
+    _forget_clients()
+    yield made
+    object_server.trouble()
+    _forget_clients()
+
+
+def _forget_clients() -> None:
+    s3_client.cache_clear()
+    usual_patience.cache_clear()

@@ -17,6 +17,7 @@ from crawler.crawl.link_log import LinkLog
 from crawler.crawl.page_log import PageLog
 from crawler.crawl.part_spider import PartSpider
 from crawler.frontier import Limits, rows_of_lane
+from crawler.host_memory import HostMemory
 from crawler.parse_child import PageParser
 from crawler.settings import product_token
 from crawler.spider import CrawlJob
@@ -39,7 +40,8 @@ def main() -> None:
         PageParser(product_token(agent)) as parser,
     ):
         log = PageLog(rows, job.round, limits, job.source, links)
-        process = AsyncCrawlerProcess(_scrapy_settings(job, rows))
+        memory = HostMemory(job.robots_before, product_token(agent))
+        process = AsyncCrawlerProcess(_scrapy_settings(job, rows) | {"CURATE_MEMORY": memory})
         crawler = process.create_crawler(PartSpider)
         process.crawl(crawler, exchanges=Exchanges(job, archive), parser=parser, log=log, at_deadline=_end_now)
         process.start()
@@ -60,7 +62,11 @@ def _report(spider: PartSpider) -> bool:
     """Writes what was found and says how much it is; False where a fault of ours was met, which Scrapy logged."""
     if spider.crawler.stats is None or spider.crawler.stats.get_value("spider_exceptions/count"):
         return False
-    print(json.dumps(asdict(spider.finish())), flush=True)
+    counts = spider.finish()
+    memory: HostMemory = spider.crawler.settings["CURATE_MEMORY"]
+    if spider.exchanges.job.robots_path is not None:
+        memory.save(spider.exchanges.job.robots_path)
+    print(json.dumps(asdict(counts)), flush=True)
     return True
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scrapy import Request
@@ -22,6 +23,21 @@ PAGE, ROBOTS, SITEMAP = "page", "robots", "sitemap"
 """What a request is for: `meta["purpose"]`."""
 
 _FAULT_AGE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request of ours is for: `root` is the part's URL that it serves, `chain` the redirects that led here.
+
+    It is sent at `not_before` at the earliest, in monotonic seconds.
+    """
+
+    url: str
+    purpose: str
+    root: str | None = None
+    chain: tuple[str, ...] = ()
+    attempt: int = 0
+    not_before: float = 0.0
 
 
 class Exchanges:
@@ -55,32 +71,20 @@ class Exchanges:
         return self.job.source.max_page_bytes if request.meta["purpose"] == PAGE else MAX_SITEMAP_BYTES
 
     def request_for(
-        self,
-        url: str,
-        purpose: str,
-        root: str | None = None,
-        chain: tuple[str, ...] = (),
-        attempt: int = 0,
-        not_before: float = 0.0,
-        called: Callable[..., Any] | None = None,
-        failed: Callable[..., Any] | None = None,
+        self, asked: Asked, called: Callable[..., Any] | None = None, failed: Callable[..., Any] | None = None
     ) -> Request:
-        """A request of ours: `root` is the part's URL that it serves, `chain` the redirects that led here.
-
-        `called` and `failed` hear of its end.
-        """
-        meta = {"url": url, "purpose": purpose, "root": root, "chain": chain, "attempt": attempt}
-        encoding = "identity" if purpose == ROBOTS else "gzip, deflate"
+        """The request, with all that was asked as its `meta`. `called` and `failed` hear of its end."""
+        encoding = "identity" if asked.purpose == ROBOTS else "gzip, deflate"
         return Request(
-            url,
+            asked.url,
             dont_filter=True,
-            priority=100 if purpose == ROBOTS else 0,
+            priority=100 if asked.purpose == ROBOTS else 0,
             headers={
                 "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
                 "Accept-Encoding": encoding,
                 "User-Agent": self.job.crawler.user_agent,
             },
-            meta={**meta, "not_before": not_before, "download_slot": host_of(url), "handle_httpstatus_all": True},
+            meta={**vars(asked), "download_slot": host_of(asked.url), "handle_httpstatus_all": True},
             callback=called,
             errback=failed,
         )

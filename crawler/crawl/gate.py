@@ -12,9 +12,10 @@ from scrapy.http import Headers, Response
 from crawler.blocklist import Blocklist
 from crawler.content_coding import CodingError, decode_body
 from crawler.crawl.archive import KeptFault
-from crawler.crawl.exchanges import PAGE, ROBOTS, Exchanges
+from crawler.crawl.exchanges import PAGE, ROBOTS, Asked, Exchanges
 from crawler.crawl.page_fault import PageFault, Refused
 from crawler.crawl.throttle import next_delay_s
+from crawler.host_memory import HostMemory, Sources
 from crawler.robots import MAX_ROBOTS_BYTES, RobotsRules
 from crawler.settings import CrawlerSettings, product_token
 from crawler.urls import host_of, resolve
@@ -40,6 +41,7 @@ class CrawlGate:
         self._settings: CrawlerSettings = crawler.settings["CURATE_CRAWLER"]
         self._listener: Callable[[str, RobotsRules], None] = lambda origin, rules: None
         self._blocklist = Blocklist.read(self._settings.blocklist)
+        self._memory: HostMemory = crawler.settings["CURATE_MEMORY"]
 
     @classmethod
     def from_crawler(cls, crawler: "Crawler") -> Self:
@@ -90,11 +92,12 @@ class CrawlGate:
 
     async def _ask_robots(self, origin: str) -> RobotsRules:
         settings = self._crawler.settings
-        rules = RobotsRules.out_of_reach("robots.txt was not asked for")
-        for attempt in range(settings["CURATE_FETCH"].retries + 1):
-            rules, may_heal = await self._fetch_robots(f"{origin}/robots.txt", attempt)
-            if not may_heal:
-                break
+        rules = self._remembered(origin) or RobotsRules.out_of_reach("robots.txt was not asked for")
+        if rules.unreachable is not None:
+            for attempt in range(settings["CURATE_FETCH"].retries + 1):
+                rules, may_heal = await self._fetch_robots(origin, attempt)
+                if not may_heal:
+                    break
         if rules.crawl_delay:
             host, delay_s = host_of(origin + "/"), min(rules.crawl_delay, self._settings.max_crawl_delay_s)
             self._crawl_delays[host] = max(delay_s, self._crawl_delays.get(host, 0.0))
@@ -102,16 +105,29 @@ class CrawlGate:
         self._listener(origin, rules)
         return rules
 
-    async def _fetch_robots(self, url: str, attempt: int) -> tuple[RobotsRules, bool]:
+    def _remembered(self, origin: str) -> RobotsRules | None:
+        """What an earlier round was told, unless it is a day old (RFC 9309, section 2.4)."""
+        told = self._memory.recall(host_of(origin + "/")).origins.get(origin)
+        agent = product_token(self._crawler.settings["USER_AGENT"])
+        return None if told is None else RobotsRules.parse(told.robots, agent)
+
+    def _remember(self, origin: str, body: bytes) -> None:
+        host = host_of(origin + "/")
+        note = self._memory.recall(host)
+        note.origins[origin] = Sources(time.time(), body)
+        self._memory.keep(host, note)
+
+    async def _fetch_robots(self, origin: str, attempt: int) -> tuple[RobotsRules, bool]:
         """One attempt, and whether another may do better. Up to five redirects are followed (RFC 9309, section
         2.3.1.2); beyond those all is allowed."""
+        url = f"{origin}/robots.txt"
         engine = self._crawler.engine
         assert engine is not None
         agent = product_token(self._crawler.settings["USER_AGENT"])
         first_pause = time.monotonic() + _FIRST_BACKOFF_S * (2**attempt - 1)
         first_host = host_of(url)
         for _ in range(_ROBOTS_REDIRECTS + 1):
-            request = self._exchanges.request_for(url, ROBOTS, not_before=first_pause if attempt else 0.0)
+            request = self._exchanges.request_for(Asked(url, ROBOTS, not_before=first_pause if attempt else 0.0))
             try:
                 response = await engine.download_async(request)
             except Refused as refusal:
@@ -126,7 +142,11 @@ class CrawlGate:
             self._exchanges.keep(request, response)
             location = location_of(response, url)
             if location is None:
-                return _rules_of(response, agent), False
+                rules = _rules_of(response, agent)
+                # When an archived answer was given nobody knows here.
+                if rules.unreachable is None and "kept_at" not in request.meta:
+                    self._remember(origin, _body_of(response) if response.status < 300 else b"")
+                return rules, False
             url = location
         return RobotsRules(), False
 
@@ -213,9 +233,13 @@ def _retry_after(response: Response) -> float | None:
 
 
 def _rules_of(response: Response, agent: str) -> RobotsRules:
-    coding = response.headers.get(b"Content-Encoding")
     try:
-        body = decode_body(response.body, coding.decode("latin-1") if coding else None, 16 * MAX_ROBOTS_BYTES)
+        body = _body_of(response)
     except CodingError as error:
         return RobotsRules.out_of_reach(f"robots.txt: {error}")
     return RobotsRules.of_response(response.status, body, agent)
+
+
+def _body_of(response: Response) -> bytes:
+    coding = response.headers.get(b"Content-Encoding")
+    return decode_body(response.body, coding.decode("latin-1") if coding else None, 16 * MAX_ROBOTS_BYTES)

@@ -38,6 +38,8 @@ class Visit:
     num_links: int | None = None
     num_images: int | None = None
     is_chinese: bool | None = None
+    canonical: str | None = None
+    """What the page gives as its own URL; another host's is not believed."""
 
     def ended(
         self,
@@ -127,7 +129,7 @@ class PageLog:
         visit = self._end_of(url)
         return {
             "url": url,
-            "canonical_url": url,
+            "canonical_url": visit.canonical or url,
             "uid": uid_of(url),
             "host": host_of(url),
             "depth": self._depth_of[url],

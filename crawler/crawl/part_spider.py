@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from scrapy import Request, Spider
@@ -10,7 +11,7 @@ from scrapy.http import Response
 from twisted.python.failure import Failure
 
 from crawler.content_coding import CodingError, decode_body
-from crawler.crawl.exchanges import PAGE, SITEMAP, Exchanges, header_pairs
+from crawler.crawl.exchanges import PAGE, SITEMAP, Asked, Exchanges, header_pairs
 from crawler.crawl.gate import CrawlGate, location_of, retry_wait
 from crawler.crawl.host_sitemaps import HostSitemaps
 from crawler.crawl.page_fault import PageFault, Refused
@@ -47,19 +48,10 @@ class PartSpider(Spider):
         self._watch = asyncio.get_running_loop().create_task(self._end_at_deadline())
         self._gate.tell_rules(self._rules_are_known)
         for url in self._log.in_turn():
-            yield self._request_for(url, PAGE, root=url)
+            yield self._request_for(Asked(url, PAGE, root=url))
 
-    def _request_for(
-        self,
-        url: str,
-        purpose: str,
-        root: str | None = None,
-        chain: tuple[str, ...] = (),
-        attempt: int = 0,
-        not_before: float = 0.0,
-    ) -> Request:
-        made = self.exchanges.request_for
-        return made(url, purpose, root, chain, attempt, not_before, called=self.answered, failed=self.failed)
+    def _request_for(self, asked: Asked) -> Request:
+        return self.exchanges.request_for(asked, self.answered, self.failed)
 
     @property
     def _gate(self) -> CrawlGate:
@@ -113,7 +105,7 @@ class PartSpider(Spider):
         if engine is None or not self.exchanges.asks_for_sitemaps or rules.unreachable is not None:
             return
         for url in self._sitemaps.named_by(origin, rules):
-            engine.crawl(self._request_for(url, SITEMAP))
+            engine.crawl(self._request_for(Asked(url, SITEMAP)))
 
     def finish(self) -> CrawlCounts:
         """Write what is still held back; call it when the crawl is over."""
@@ -143,7 +135,8 @@ class PartSpider(Spider):
                 self._gate.pause(host_of(request.meta["url"]), wait)
         meta = request.meta
         ready = time.monotonic() + wait
-        return self._request_for(meta["url"], meta["purpose"], meta["root"], meta["chain"], attempt + 1, ready)
+        asked = Asked(meta["url"], meta["purpose"], meta["root"], meta["chain"], attempt + 1, ready)
+        return self._request_for(asked)
 
     def _redirected(self, request: Request, response: Response, target: str, offset: int) -> Request | None:
         """The request that follows a redirect, or None where the visit ends with it."""
@@ -161,7 +154,7 @@ class PartSpider(Spider):
             self._log.visited(visit.ended(None, f"redirects to {target}, which is visited by itself"[:500]))
         else:
             self._known.add(target)
-            return self._request_for(target, PAGE, meta["root"], chain)
+            return self._request_for(Asked(target, PAGE, meta["root"], chain))
         return None
 
     async def _read_page(self, request: Request, response: Response, offset: int) -> Visit:
@@ -181,8 +174,10 @@ class PartSpider(Spider):
             return visit.ended("unsupported_format", content_type or "no Content-Type, and no HTML")
         async with self._parsing:
             page = await asyncio.to_thread(self._parser.extract, body, url, content_type, pairs)
-        num_images = len({candidate.url for candidate in page.candidates})
-        is_chinese = reads_chinese(page.title, (candidate.text or "" for candidate in page.candidates))
+        if page.canonical is not None and host_of(page.canonical) == host_of(root):
+            visit = replace(visit, canonical=page.canonical)
+        num_images = page.candidates.num_images
+        is_chinese = reads_chinese(page.title, page.candidates.texts())
         signs = CHINESE * is_chinese + IMAGE_RICH * (num_images >= MANY_IMAGES)
         found = (self._log.linked(root, page.links, 1, signs), num_images, is_chinese)
         if page.opt_out is not None:
@@ -201,7 +196,7 @@ class PartSpider(Spider):
         urls, is_index = read_sitemap(body, self._sitemaps.num_urls_left(host))
         if is_index:
             for url in self._sitemaps.listed_by_index(urls, host, len(above)):
-                yield self._request_for(url, SITEMAP, chain=(*above, request.meta["url"]))
+                yield self._request_for(Asked(url, SITEMAP, chain=(*above, request.meta["url"])))
         else:
             self._sitemaps.took(host, len(urls))
             self._log.listed(host, urls)

@@ -8,11 +8,14 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from crawler.input_files import open_stream, read_chunk, whole
+from crawler.lists.json_rows import LineSlice
+from crawler.lists.paced_blocks import PacedBlocks
 from crawler.lists.table_rows import Rows
 from shards.errors import BadInputError
 
-BLOCK_BYTES = 32 * 2**20
-"""Arrow's block: a field must fit into it, so captions of 10 MB pass. Peak memory is about three blocks."""
+BLOCK_BYTES = 16 * 2**20
+"""Arrow's block: a field must fit into it, so captions of 10 MB pass. Arrow holds some ten blocks at the peak (those
+read ahead, the one that is parsed, and the rows made of it), however long the file."""
 
 MAX_RECORD_BYTES = 16 * 2**20
 MAX_RECORD_LINES = 1000
@@ -22,19 +25,23 @@ _MAX_HEADER_BYTES = 2**20
 
 def csv_header(path: str, compression: str | None, delimiter: str) -> list[str]:
     """The column names. Raises BadInputError where the first record is no header."""
-    for record in _records(path, compression, delimiter):
+    for record in _records(_Table(path, compression, delimiter, None)):
         if isinstance(record, list):
             return record
         break
     raise BadInputError(f"{path}: its first line is no CSV header; expected column names, separated by {delimiter!r}")
 
 
-def csv_rows(path: str, compression: str | None, delimiter: str, columns: dict[str, str]) -> Iterator[Rows]:
-    """All rows; `columns` maps candidate columns to column names. Row numbers count from 1 below the header."""
+def csv_rows(
+    path: str, compression: str | None, delimiter: str, columns: dict[str, str], where: LineSlice | None = None
+) -> Iterator[Rows]:
+    """All rows, or those of a slice; `columns` maps candidate columns to column names. Row numbers count from 1, below
+    the header or from the slice's beginning."""
     num_done = 0
     last: Rows | None = None
+    table = _Table(path, compression, delimiter, where)
     try:
-        for rows in _fast_rows(path, compression, delimiter, columns):
+        for rows in _fast_rows(table, columns):
             if last is not None:
                 yield last
                 num_done += len(last.numbers) + len(last.broken)
@@ -48,7 +55,7 @@ def csv_rows(path: str, compression: str | None, delimiter: str, columns: dict[s
         if last is None or not _may_be_open(last):
             yield from [last] if last is not None else []
             return
-    yield from _slow_rows(path, compression, delimiter, columns, num_done)
+    yield from _slow_rows(table, columns, num_done)
 
 
 def _may_be_open(rows: Rows) -> bool:
@@ -58,19 +65,65 @@ def _may_be_open(rows: Rows) -> bool:
     return any(b"\n" in (column[-1].as_py() or b"") for column in rows.columns.values())
 
 
-def _fast_rows(path: str, compression: str | None, delimiter: str, columns: dict[str, str]) -> Iterator[Rows]:
+class _Table:
+    """A file of rows, or a slice of one."""
+
+    def __init__(self, path: str, compression: str | None, delimiter: str, where: LineSlice | None) -> None:
+        self.path = path
+        self.compression = compression
+        self.delimiter = delimiter
+        self.where = where
+        self.header: list[str] | None = None
+        """Of a slice that does not begin with it."""
+        if where is not None and where.start:
+            self.header = csv_header(path, compression, delimiter)
+
+    def open(self) -> pa.NativeFile:
+        stream = open_stream(self.path, self.compression)
+        if self.where is None or self.compression:
+            return stream
+        return pa.PythonFile(_Range(stream, self.where.start, self.where.stop), mode="r")
+
+
+class _Range(io.RawIOBase):
+    """Some bytes of a file."""
+
+    def __init__(self, stream: pa.NativeFile, start: int, stop: int) -> None:
+        super().__init__()
+        stream.seek(start)
+        self._stream = stream
+        self._left = stop - start
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        data: bytes = self._stream.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def _fast_rows(table: _Table, columns: dict[str, str]) -> Iterator[Rows]:
     broken: list[tuple[int, str]] = []
+    path, delimiter = table.path, table.delimiter
 
     def note(row: arrow_csv.InvalidRow) -> str:
-        broken.append((row.number - 1, _wrong_count(row.expected_columns, row.actual_columns)))
+        broken.append((row.number - (table.header is None), _wrong_count(row.expected_columns, row.actual_columns)))
         return "skip"
 
     wanted = sorted(set(columns.values()))
+    blocks = PacedBlocks(table.open())
     with whole(path):
         reader = arrow_csv.open_csv(
-            open_stream(path, compression),
+            pa.PythonFile(blocks, mode="r"),
             # One thread: only then does Arrow number the rows that it cannot read.
-            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            read_options=arrow_csv.ReadOptions(
+                use_threads=False, block_size=BLOCK_BYTES, column_names=table.header or []
+            ),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=delimiter,
                 quote_char='"' if delimiter == "," else False,
@@ -86,6 +139,7 @@ def _fast_rows(path: str, compression: str | None, delimiter: str, columns: dict
         )
     next_row = 1
     while (batch := _next_batch(path, reader)) is not None:
+        blocks.took()
         rows, next_row = _numbered(batch, next_row, broken, columns)
         yield rows
     if broken:
@@ -122,12 +176,10 @@ def _numbered(
     return rows, next_row
 
 
-def _slow_rows(
-    path: str, compression: str | None, delimiter: str, columns: dict[str, str], num_done: int
-) -> Iterator[Rows]:
+def _slow_rows(table: _Table, columns: dict[str, str], num_done: int) -> Iterator[Rows]:
     """The rows after the first `num_done`, record by record, with a bound for each."""
-    records = _records(path, compression, delimiter)
-    header = next(records, None)
+    records = _records(table)
+    header = table.header or next(records, None)
     if not isinstance(header, list):
         return
     places = {field: header.index(name) for field, name in columns.items()}
@@ -161,12 +213,13 @@ def _no_rows_but(broken: list[tuple[int, str]], columns: dict[str, str]) -> Rows
     return _gathered([], {field: [] for field in columns}, broken)
 
 
-def _records(path: str, compression: str | None, delimiter: str) -> Iterator[list[str] | str]:
+def _records(table: _Table) -> Iterator[list[str] | str]:
     """Records as lists of fields; as a string, saying what is wrong, where one cannot be read.
 
     A quoted field that runs on too far makes its first line a bad record, and reading goes on with the next line.
     """
-    lines = _Lines(path, compression)
+    lines = _Lines(table)
+    delimiter = table.delimiter
     is_quoting = delimiter == ","
     while (first := lines.take()) is not None:
         if not first.strip(b"\r\n"):
@@ -201,8 +254,8 @@ def _split(record: bytes, delimiter: str) -> list[str] | str:
 class _Lines:
     """A file's lines with their ends, some of which may be looked at before they are taken."""
 
-    def __init__(self, path: str, compression: str | None) -> None:
-        self._source = self._read(path, compression)
+    def __init__(self, table: _Table) -> None:
+        self._source = self._read(table)
         self._ahead: list[bytes] = []
 
     def take(self) -> bytes | None:
@@ -220,10 +273,10 @@ class _Lines:
         del self._ahead[:num_lines]
 
     @staticmethod
-    def _read(path: str, compression: str | None) -> Iterator[bytes]:
-        tail, is_first = b"", True
-        with open_stream(path, compression) as stream:
-            while chunk := read_chunk(path, stream, _MAX_HEADER_BYTES):
+    def _read(table: _Table) -> Iterator[bytes]:
+        tail, is_first = b"", table.header is None
+        with table.open() as stream:
+            while chunk := read_chunk(table.path, stream, _MAX_HEADER_BYTES):
                 pieces = (tail + chunk).split(b"\n")
                 # A line beyond every bound is cut: its record is refused for its length all the same.
                 tail = pieces.pop()[: MAX_RECORD_BYTES + 1]

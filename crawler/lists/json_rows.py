@@ -22,7 +22,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
-class JsonSlice:
+class LineSlice:
     """Bytes from a line's start to another's; `first_row` is the number of the first line, from 1."""
 
     start: int
@@ -30,10 +30,10 @@ class JsonSlice:
     first_row: int
 
 
-def json_slices(path: str, num_bytes: int, compression: str | None, slice_bytes: int) -> list[JsonSlice]:
+def json_slices(path: str, num_bytes: int, compression: str | None, slice_bytes: int) -> list[LineSlice]:
     """Ranges of about `slice_bytes` that end at line ends; a compressed file is one range, and so is an array."""
     if compression or num_bytes <= slice_bytes or holds_array(path, None):
-        return [JsonSlice(0, num_bytes, 1)]
+        return [LineSlice(0, num_bytes, 1)]
     slices, start, first_row, row, position = [], 0, 1, 1, 0
     with open_stream(path, None) as stream:
         while chunk := stream.read(_CHUNK):
@@ -41,9 +41,9 @@ def json_slices(path: str, num_bytes: int, compression: str | None, slice_bytes:
             row += chunk.count(b"\n")
             if position - start >= slice_bytes and (end := chunk.rfind(b"\n")) >= 0:
                 stop = position - len(chunk) + end + 1
-                slices.append(JsonSlice(start, stop, first_row))
+                slices.append(LineSlice(start, stop, first_row))
                 start, first_row = stop, row
-    return [*slices, JsonSlice(start, num_bytes, first_row)] if start < num_bytes else slices
+    return [*slices, LineSlice(start, num_bytes, first_row)] if start < num_bytes else slices
 
 
 def holds_array(path: str, compression: str | None) -> bool:
@@ -56,11 +56,11 @@ def json_keys(path: str, compression: str | None) -> list[str] | None:
     """The keys of the first objects, or None where the first lines hold no object at all (all blank)."""
     keys: dict[str, None] = {}
     num_seen = num_objects = 0
-    for _, line in _records(path, compression, JsonSlice(0, 2 * MAX_LINE_BYTES, 1)):
+    for _, line in _records(path, compression, LineSlice(0, 2 * MAX_LINE_BYTES, 1)):
         if num_seen == _PEEKED_LINES:
             break
         num_seen += 1
-        row, _ = _parse(line)
+        row, _ = parse_record(line)
         if row is not None:
             num_objects += 1
             keys |= dict.fromkeys(row)
@@ -71,7 +71,7 @@ def json_keys(path: str, compression: str | None) -> list[str] | None:
 
 
 def json_rows(
-    path: str, compression: str | None, where: JsonSlice, resolved: ResolvedTable, batch_rows: int
+    path: str, compression: str | None, where: LineSlice, resolved: ResolvedTable, batch_rows: int
 ) -> Iterator[Rows]:
     """Rows of the slice: one a record, or one a text where a record holds several."""
     batch = _Batch(resolved)
@@ -99,7 +99,7 @@ class _Batch:
         return len(self._numbers) + len(self._broken)
 
     def add(self, number: int, record: bytes | None) -> None:
-        row, fault = _parse(record)
+        row, fault = parse_record(record)
         if row is not None:
             fault = self._fault_of(row)
         if row is None or fault:
@@ -134,7 +134,7 @@ class _Batch:
         return Rows(pa.array(self._numbers, pa.int64()), columns, self._broken)
 
 
-def _parse(line: bytes | None) -> tuple[dict[str, Any] | None, str]:
+def parse_record(line: bytes | None) -> tuple[dict[str, Any] | None, str]:
     if line is None:
         return None, f"a record of more than {MAX_LINE_BYTES} bytes"
     try:
@@ -145,14 +145,14 @@ def _parse(line: bytes | None) -> tuple[dict[str, Any] | None, str]:
     return (row, "") if isinstance(row, dict) else (None, f"{type(row).__name__}, not an object")
 
 
-def _records(path: str, compression: str | None, where: JsonSlice) -> Iterator[tuple[int, bytes | None]]:
+def _records(path: str, compression: str | None, where: LineSlice) -> Iterator[tuple[int, bytes | None]]:
     """Lines, or elements of an array, with their numbers; None for one that is too long to be read."""
     if where.start == 0 and holds_array(path, compression):
         return enumerate(array_elements(_chunks(path, compression, where)), start=1)
-    return _lines(path, compression, where)
+    return json_lines(path, compression, where)
 
 
-def _lines(path: str, compression: str | None, where: JsonSlice) -> Iterator[tuple[int, bytes | None]]:
+def json_lines(path: str, compression: str | None, where: LineSlice) -> Iterator[tuple[int, bytes | None]]:
     """The lines that are not blank, with their numbers; None for a line that is too long to be read."""
     number, tail, is_long = where.first_row, b"", False
     for chunk in _chunks(path, compression, where):
@@ -172,7 +172,7 @@ def _lines(path: str, compression: str | None, where: JsonSlice) -> Iterator[tup
         yield number, line.removeprefix(_BOM) if number == 1 else line
 
 
-def _chunks(path: str, compression: str | None, where: JsonSlice) -> Iterator[bytes]:
+def _chunks(path: str, compression: str | None, where: LineSlice) -> Iterator[bytes]:
     with open_stream(path, compression) as stream:
         if not compression:
             stream.seek(where.start)

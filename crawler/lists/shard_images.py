@@ -14,6 +14,7 @@ from crawler.decoder import DecoderPool
 from crawler.faults import Fault
 from crawler.fetched_rows import Row, fetched_row, put_image
 from crawler.input_files import open_stream
+from crawler.lists.encoded_images import from_base64, is_encoded
 from crawler.settings import FetchSettings
 from shards.errors import BadInputError
 from shards.image_settings import ImageSettings
@@ -82,13 +83,20 @@ async def _take(
     host = sample["host"]
     if isinstance(host, str) and host in blocklist:
         return fetched_row(sample, None, Fault("blocklisted", host)), b""
-    if size > fetch.max_bytes:
-        return fetched_row(sample, None, Fault("too_large", f"{size} bytes in the tar")), b""
+    if (size // 4 * 3 if is_encoded(tar) else size) > fetch.max_bytes:
+        return fetched_row(
+            sample, None, Fault("too_large", f"{size} bytes in the {'table' if is_encoded(tar) else 'tar'}")
+        ), b""
     if size == 0:
         return fetched_row(sample, None, Fault("empty_body")), b""
     body = members.read(tar, offset, size)
     if len(body) < size:
-        return fetched_row(sample, None, Fault("incomplete_body", "the tar ends within the image")), b""
+        return fetched_row(sample, None, Fault("incomplete_body", "the file ends within the image")), b""
+    if is_encoded(tar):
+        decoded_body = from_base64(body)
+        if decoded_body is None:
+            return fetched_row(sample, None, Fault("decode_error", "not base64")), b""
+        body = decoded_body
     decoded = await pool.decode(body)
     if isinstance(decoded, Refusal):
         return fetched_row(sample, None, Fault(decoded.reason, decoded.detail)), b""

@@ -178,7 +178,7 @@ def _rows_of(sample: _Sample, tar: str, source: ShardsSource) -> list[Row]:
     for name in ("strength", "category", "license"):
         head[name] = getattr(source, name) or head[name]
     head["strength"] = head["strength"] if head["strength"] in ("strong", "weak") else None
-    return [head | _text_columns(kind, text) for kind, text in texts or [(None, None)]]
+    return [head | text_columns(kind, text) for kind, text in texts or [(None, None)]]
 
 
 def _facts(data: bytes | None) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _texts(sample: _Sample, facts: dict[str, Any], source: ShardsSource) -> list
     if isinstance(ours, list):
         for text in ours[:MAX_TEXTS]:
             if isinstance(text, dict) and isinstance(text.get("text"), str) and text.get("drop_reason") is None:
-                found.append((_kind(text.get("kind"), source), text["text"]))
+                found.append((kind_of(text.get("kind"), source), text["text"]))
     elif sample.txt is not None:
         found.append((source.text_kind, sample.txt))
     elif isinstance(facts.get("caption"), str):
@@ -207,12 +207,12 @@ def _texts(sample: _Sample, facts: dict[str, Any], source: ShardsSource) -> list
     return [(kind, text) for kind, text in found if text]
 
 
-def _kind(kind: object, source: ShardsSource) -> str:
+def kind_of(kind: object, source: ShardsSource) -> str:
     is_sound = isinstance(kind, str) and 0 < len(kind) <= 40 and kind.isprintable()
     return str(kind) if is_sound else source.text_kind
 
 
-def _text_columns(kind: str | None, text: bytes | str | None) -> Row:
+def text_columns(kind: str | None, text: bytes | str | None) -> Row:
     """A text's own columns; what is too long or not UTF-8 is a bad text and not a bad sample."""
     try:
         decoded = text.decode() if isinstance(text, bytes) else text

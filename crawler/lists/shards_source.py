@@ -1,4 +1,4 @@
-"""What a recipe may say of WebDataset tars as a source: images with their texts, from the tars themselves."""
+"""What a recipe may say of files that hold images as a source: images with their texts, from the files themselves."""
 
 from typing import Literal
 
@@ -8,11 +8,22 @@ from shards.settings import Section
 
 
 class ShardsSource(Section):
-    """WebDataset tars: ours, img2dataset's, or anyone's with images beside .txt or .json."""
+    """Files that hold images: WebDataset tars (ours, img2dataset's, anyone's), or Chinese-CLIP's base64 tables."""
 
     kind: Literal["shards"] = Field(description="Images and texts in WebDataset tars.")
-    paths: list[str] = Field(min_length=1, description="Tars or globs, local or s3://; not compressed.")
-    text_kind: str = Field(default="caption", min_length=1, max_length=40, description="Kind of the .txt members.")
+    paths: list[str] = Field(
+        min_length=1, description="Tars, or `*_imgs.tsv`, or globs, local or s3://; not compressed."
+    )
+    layout: Literal["webdataset", "chinese-clip"] = Field(
+        default="webdataset",
+        description="`chinese-clip`: `NAME_imgs.tsv` (number, base64), each with a `NAME_texts.jsonl` beside it.",
+    )
+    text_kind: str = Field(
+        default="caption",
+        min_length=1,
+        max_length=40,
+        description="Kind of the .txt members, or of Chinese-CLIP's texts.",
+    )
     texts: dict[str, str] = Field(
         default={}, description="Further texts: a key of the .json and the kind of the text that it holds."
     )

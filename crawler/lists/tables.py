@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from crawler.input_files import InputFile, find_files, open_stream
 from crawler.lists.csv_rows import csv_header, csv_rows
-from crawler.lists.json_rows import JsonSlice, json_keys, json_rows, json_slices
+from crawler.lists.csv_slices import csv_slices
+from crawler.lists.json_rows import LineSlice, json_keys, json_rows, json_slices
 from crawler.lists.table_rows import Rows, candidates_of
 from crawler.sources import ResolvedTable, TableSource
 from shards.errors import BadInputError
@@ -25,7 +26,7 @@ _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 @dataclass(frozen=True)
 class TableSlice:
-    """A run of one file's rows: row groups of Parquet, bytes of JSON lines, else all of the file.
+    """A run of one file's rows: row groups of Parquet, bytes of lines; all of the file where it is packed, or an array.
 
     `name` is what `origin` calls the file; `start` and `stop` are row groups or bytes; `first_row` counts from 1.
     """
@@ -50,8 +51,10 @@ def plan_table(source: TableSource) -> list[TableSlice]:
 def read_table_slice(piece: TableSlice, source: TableSource) -> Iterator[pa.RecordBatch]:
     """The slice's rows as RAW_CANDIDATE batches; a bad row is a row with a `drop_reason`."""
     resolved = source.resolved()
+    # Of a table of text that was cut nobody has counted the rows before: they are counted from the cut.
+    name = f"{piece.name}@{piece.start}" if piece.format in ("csv", "tsv") and piece.start else piece.name
     for rows in _rows_of(piece, resolved):
-        yield candidates_of(rows, piece.name, resolved)
+        yield candidates_of(rows, name, resolved)
 
 
 def _plan_file(file: InputFile, resolved: ResolvedTable) -> list[TableSlice]:
@@ -70,8 +73,9 @@ def _plan_file(file: InputFile, resolved: ResolvedTable) -> list[TableSlice]:
             _check_columns(file.path, keys, resolved, needed=["url"])
         pieces = json_slices(file.path, file.num_bytes, compression, SLICE_BYTES)
     else:
-        _check_columns(file.path, csv_header(file.path, compression, _delimiter(form)), resolved)
-        pieces = [JsonSlice(0, file.num_bytes, 1)]
+        header = csv_header(file.path, compression, _delimiter(form))
+        _check_columns(file.path, header, resolved)
+        pieces = csv_slices(file.path, file.num_bytes, compression, _delimiter(form), len(header), SLICE_BYTES)
     return [
         TableSlice(file.path, file.name, form, compression, piece.start, piece.stop, piece.first_row, None)
         for piece in pieces
@@ -146,9 +150,10 @@ def _rows_of(piece: TableSlice, resolved: ResolvedTable) -> Iterator[Rows]:
         return _parquet_rows(piece, resolved)
     columns = resolved.columns
     if piece.format == "jsonl":
-        where = JsonSlice(piece.start, piece.stop, piece.first_row)
+        where = LineSlice(piece.start, piece.stop, piece.first_row)
         return json_rows(piece.path, piece.compression, where, resolved, BATCH_ROWS)
-    return csv_rows(piece.path, piece.compression, _delimiter(piece.format), columns)
+    where = LineSlice(piece.start, piece.stop, piece.first_row)
+    return csv_rows(piece.path, piece.compression, _delimiter(piece.format), columns, where)
 
 
 def _parquet_rows(piece: TableSlice, resolved: ResolvedTable) -> Iterator[Rows]:

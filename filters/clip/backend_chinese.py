@@ -4,13 +4,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filters.clip.faults import users_fault
 from filters.clip.hf_form import read_form, read_json
 from filters.clip.settings import ScoreSettings
 from filters.clip.torch_towers import TORCH_DTYPES, TorchTowers, device_of, prepare_torchvision, weights_sha256
 from filters.clip.towers import ScorerIdentity
 from filters.clip.weights import CHINESE_FILES, HF_HUB, INSTALL, local_folder
 from filters.clip.wordpiece import load_tokenizer
+from filters.users_faults import users_fault
 from shards.errors import UsageError
 
 if TYPE_CHECKING:

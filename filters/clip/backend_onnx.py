@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.clip.faults import users_fault
 from filters.clip.form import ImageForm
 from filters.clip.hf_form import read_json, three_numbers
 from filters.clip.settings import ScoreSettings
 from filters.clip.towers import Embedded, ImageBatch, ScorerIdentity, Tokens
 from filters.clip.weights import INSTALL_ONNX, ONNX_DESCRIPTION, local_folder
 from filters.clip.wordpiece import load_tokenizer
+from filters.models.session import onnx_errors
+from filters.users_faults import users_fault
 from shards.errors import UsageError
 
 IMAGE_GRAPH, TEXT_GRAPH = "image.onnx", "text.onnx"
@@ -125,16 +126,8 @@ def _session(path: Path, settings: ScoreSettings) -> Any:
     options.intra_op_num_threads = settings.cpu_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    with users_fault(f"score.model: {str(path)!r} cannot be loaded", *_own_errors()):
+    with users_fault(f"score.model: {str(path)!r} cannot be loaded", *onnx_errors()):
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _own_errors() -> tuple[type[Exception], ...]:
-    """onnxruntime's: a class for each of its statuses, without a base of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state
-
-    classes = (value for value in vars(onnxruntime_pybind11_state).values() if isinstance(value, type))
-    return tuple(kind for kind in classes if issubclass(kind, Exception))
 
 
 def _first_output(session: Any, inputs: dict[str, Any]) -> Embedded:

@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filters.clip.faults import users_fault
 from filters.clip.form import ImageForm
 from filters.clip.settings import ScoreSettings
 from filters.clip.torch_towers import TorchTowers, device_of, prepare_torchvision, weights_sha256
 from filters.clip.towers import ScorerIdentity, Tokens
 from filters.clip.weights import HF_HUB, INSTALL, LOCAL_DIR
+from filters.users_faults import users_fault
 from shards.errors import UsageError
 
 if TYPE_CHECKING:

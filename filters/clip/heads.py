@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from filters.clip.faults import users_fault
 from filters.clip.settings import Activation, HeadSettings, Output
 from filters.clip.torch_towers import saved_by_torch
+from filters.users_faults import users_fault
 from shards.errors import UsageError
 
 Floats = npt.NDArray[np.float64]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from filters.clip.faults import users_fault
 from filters.clip.towers import Tokens
+from filters.users_faults import users_fault
 from shards.errors import UsageError
 
 if TYPE_CHECKING:

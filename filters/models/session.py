@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from filters.users_faults import users_fault
 from shards.errors import UsageError
 
 Floats = npt.NDArray[np.float32]
@@ -51,7 +52,13 @@ def _opened(path: Path, what: str) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # sizes differ from image to image, and an arena keeps the most of each
-    try:
+    with users_fault(f"{what}: {str(path)!r} cannot be loaded as an ONNX model", *onnx_errors()):
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's classes share no other base
-        raise UsageError(f"{what}: {str(path)!r} cannot be loaded as an ONNX model: {error}") from error
+
+
+def onnx_errors() -> tuple[type[Exception], ...]:
+    """The errors of onnxruntime's own: a class for each of its statuses, without a base in common."""
+    from onnxruntime.capi import onnxruntime_pybind11_state
+
+    classes = (value for value in vars(onnxruntime_pybind11_state).values() if isinstance(value, type))
+    return tuple(kind for kind in classes if issubclass(kind, Exception))

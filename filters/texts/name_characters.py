@@ -40,7 +40,7 @@ NOT_GIVEN = frozenset(
 )
 """Those of both sets are given names only where a dictionary or what stands beside says so."""
 TITLES = ("师傅", "大夫", "太太", "先生", "女士", "老师", "小姐", "经理", "太后", "医生", "教授", "导演", "利人")
-# Words and brands that rjieba tags as names, met in word lists and captions.
+# Words and brands that jieba tags as names, met in word lists and captions.
 _TAKEN_FOR_NAMES = """
     王老吉 范思哲 莫斯科 马其顿 黄金周 杜鹃花 康乃馨 罗汉果 马卡龙 马拉松 马赛克 石榴花 金银花 白兰花 白玉兰
     高尔夫 江浙沪 华尔兹 华莱士 夏威夷 罗密欧 路易斯 柏拉图 欧莱雅 金骏眉 周大福 周生生 周大生 周六福 李锦记

@@ -1,16 +1,21 @@
 """Texts as words with jieba's parts of speech, and the measures that count them."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.characters import Bools, Counts, TextColumn
+from filters.texts.unknown_words import Word, words_in
 
 _BATCH_CHARS = 1 << 20
+# Of a character: a letter or digit of ASCII, one of those that jieba reads together, a word of its dictionary.
+_ASCII, _JOINS, _KNOWN = 1, 2, 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Words:
 
 
 def words_of(column: TextColumn) -> Words:
-    """As rjieba, jieba's port, cuts and tags each text: nouns as `jieba.posseg` counts them in 98 of 100 texts."""
+    """As `jieba.posseg` cuts and tags each text."""
     return column.shared("words", _tagged)
 
 
@@ -49,12 +54,59 @@ def _nouns(column: TextColumn) -> Counts:
     return words.count(len(column.texts), is_noun)
 
 
-def tagged(texts: list[str]) -> list[tuple[str, str]]:
-    """Words and jieba's tags of the texts, joined by line breaks."""
+def tagged(texts: list[str]) -> list[Word]:
+    """(word, tag) of the texts, joined by line breaks, as `jieba.posseg` cuts and tags them.
+
+    rjieba, a port in Rust, finds the words of the dictionary; runs of what stands alone go through jieba's model.
+    """
     import rjieba
 
-    found: list[tuple[str, str]] = rjieba.tag("\n".join(texts))
-    return found
+    text = "\n".join(texts)
+    found: list[Word] = rjieba.tag(text, hmm=False)
+    if not found:
+        return []
+    lengths = np.array([len(word) for word, _ in found])
+    ends = np.cumsum(lengths)
+    codes = np.minimum(np.frombuffer(text.encode("utf-32-le"), np.uint32), 0xFFFF)
+    kinds = _single_kinds()[codes]
+    letters = np.concatenate([[0], np.cumsum(kinds & _ASCII != 0, dtype=np.int64)])
+    is_single = (lengths == 1) | (letters[ends] - letters[ends - lengths] == lengths)
+    first = kinds[ends - lengths]
+    for place in np.flatnonzero(is_single & (first & _KNOWN == 0)).tolist():
+        found[place] = (found[place][0], "x")
+    edges = np.flatnonzero(np.diff(is_single & (first & _JOINS != 0), prepend=False, append=False))
+    begins, stops = edges[::2], edges[1::2]
+    starts, halts = (ends - lengths)[begins], ends[stops - 1]
+    long = halts - starts > 1
+    runs = [text[start:halt] for start, halt in zip(starts[long].tolist(), halts[long].tolist(), strict=True)]
+    return _with_words_of_runs(found, begins[long].tolist(), stops[long].tolist(), runs)
+
+
+def _with_words_of_runs(found: list[Word], begins: list[int], stops: list[int], runs: list[str]) -> list[Word]:
+    """A run that is a word of the dictionary was cut on purpose and stays; each other is read once."""
+    unknown = [run for run in dict.fromkeys(runs) if not is_in_dictionary(run)]
+    read = dict(zip(unknown, words_in(unknown), strict=True))
+    words: list[Word] = []
+    done = 0
+    for begin, stop, run in zip(begins, stops, runs, strict=True):
+        words += found[done:begin]
+        words += read[run] if run in read else found[begin:stop]
+        done = stop
+    return words + found[done:]
+
+
+@functools.cache
+def _single_kinds() -> npt.NDArray[np.uint8]:
+    """For each code point below 0x10000 what it is where it stands alone; all beyond are as the last."""
+    kinds = np.zeros(0x10000, np.uint8)
+    kinds[0x4E00:0x9FD6] = _JOINS
+    for character in map(chr, range(0x80)):
+        if character.isalnum() or character in "+#&._":
+            kinds[ord(character)] = _JOINS | (_ASCII if character.isalnum() else 0)
+    for code in range(0x80, 0x10000):
+        if not 0xD800 <= code < 0xE000 and is_in_dictionary(chr(code)):
+            kinds[code] |= _KNOWN
+    return kinds
 
 
 def is_in_dictionary(word: str) -> bool:

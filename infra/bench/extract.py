@@ -1,11 +1,12 @@
 """Extraction of image-text pairs from WARC beside cc2dataset, trafilatura and BeautifulSoup, pages/s a core.
 
-    python infra/bench/extract.py            5,125 pages; three turns of each; about 5 minutes
+    python infra/bench/extract.py            5,125 pages; three turns of each; about 10 minutes
     python infra/bench/extract.py --quick    410 pages, one turn; under 50 s once the peers are installed
 
 The pages are real ones of ../shared/data, each under 25 hosts, with fifteen ways of showing an image sown into each.
-cc2dataset gets the WAT of the same pages, which is parsed already; the others get the WARC. All are measured by the CPU
-seconds of the whole process tree, so that a busy machine and a second process count as what they are.
+cc2dataset gets the WAT of the same pages, which is parsed already; the others get the WARC. `floor` reads, decodes and
+parses with our parser and looks at nothing; `bare pages` hold the patterns and hardly anything else. All are measured
+by the CPU seconds of the whole process tree, so that a busy machine and a second process count as what they are.
 """
 
 import argparse
@@ -39,17 +40,22 @@ Figures = dict[str, Any]
 def main() -> None:
     arguments = _arguments()
     if arguments.one:
-        print(json.dumps(_ours(arguments.one, Path(arguments.out))))
+        measured = _floor if arguments.floor else _ours
+        print(json.dumps(measured(arguments.one, Path(arguments.out))))
         return
     num_pages, num_turns = (410, 1) if arguments.quick else (arguments.pages, arguments.turns)
     corpus = build(arguments.data, arguments.work / "corpus", num_pages)
     python = ensure_environment(arguments.work / "peers", PACKAGES)
-    turns: dict[str, list[Figures]] = {name: [] for name in ("ours", *PEERS)}
+    bare = build(arguments.data, arguments.work / "bare", num_pages, is_bare=True)
+    of_real = {name: (name, corpus) for name in ("ours", "floor", *PEERS)}
+    of_bare = {f"bare {name}": (name, bare) for name in ("ours", "beautifulsoup")}
+    turns: dict[str, list[Figures]] = {name: [] for name in (*of_real, *of_bare)}
     for _ in range(num_turns):
         for name, figures in turns.items():
-            figures.append(_measured(name, corpus, arguments.work, python))
+            method, pages = (of_real | of_bare)[name]
+            figures.append(_measured(method, pages, arguments.work, python))
     best = {name: min(figures, key=lambda each: float(each["cpu_s"])) for name, figures in turns.items()}
-    ours, peers = best.pop("ours"), best
+    ours, floor, peers = best["ours"], best["floor"], {name: best[name] for name in PEERS}
     over = ours["pages_per_s"] / peers["beautifulsoup"]["pages_per_s"]
     result = {
         "name": "extract",
@@ -57,6 +63,8 @@ def main() -> None:
         "pages": num_pages,
         "ours": ours,
         "peer": peers,
+        "floor": floor,
+        "bare pages": {name: best[f"bare {name}"] for name in ("ours", "beautifulsoup")},
         "ratio": {name: round(ours["pages_per_s"] / figures["pages_per_s"], 2) for name, figures in peers.items()},
         "aim": {
             "pages_per_s": AIM_PAGES_PER_S,
@@ -80,6 +88,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=DATA, help="the folder with sites/ and encoding/")
     parser.add_argument("--work", type=Path, default=DEFAULT_WORK, help="where pages and environments are kept")
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--floor", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--out", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -88,8 +97,9 @@ def _measured(name: str, corpus: Corpus, work: Path, python: Path) -> Figures:
     """One turn in a process of its own, scored."""
     out = work / f"{name}.jsonl.gz"
     most = corpus.num_pages // PEERS.get(name, 1)
-    if name == "ours":
+    if name in ("ours", "floor"):
         command = [sys.executable, __file__, "--one", str(corpus.warc), "--out", str(out)]
+        command += ["--floor"] if name == "floor" else []
     else:
         source = corpus.wat if name == "cc2dataset" else corpus.warc
         command = [
@@ -108,7 +118,7 @@ def _measured(name: str, corpus: Corpus, work: Path, python: Path) -> Figures:
         "cpu_s": round(told["cpu_s"], 2),
         "pairs": told["pairs"],
     }
-    return rates | ({} if name == "fastwarc" else _scored(out, corpus, most))
+    return rates | ({} if name in ("fastwarc", "floor") else _scored(out, corpus, most))
 
 
 def _scored(out: Path, corpus: Corpus, num_pages: int) -> Figures:
@@ -149,6 +159,19 @@ def _ours(warc: str, out: Path) -> Figures:
     ]
     write_pairs(out, pairs)
     return {"cpu_s": seconds, "pairs": len(pairs)}
+
+
+def _floor(warc: str, out: Path) -> Figures:
+    """What no extraction by this parser can do without: to read the records, to decode them, to parse them."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    from crawler.charset import decode
+    from crawler.warc import read_responses
+
+    before = _cpu_s()
+    for page in read_responses(warc, MAX_PAGE_BYTES):
+        LexborHTMLParser(decode(page.body, "text/html").text)
+    return {"cpu_s": _cpu_s() - before, "pairs": 0}
 
 
 def _cpu_s() -> float:

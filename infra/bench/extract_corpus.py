@@ -38,6 +38,10 @@ PATTERNS = {
     "social": "",
 }
 PLACEHOLDER = "blank.gif"
+_BARE = (
+    '<!DOCTYPE html><html lang="zh-CN"><head><meta charset="utf-8"><title>湖畔的古塔</title></head><body>'
+    "<h1>湖畔的古塔</h1><p>这座塔建于明代，站在塔顶可以看见整片湖水。</p></body></html>"
+)
 _BASE = "http://cdn.sown.example.cn/base/"
 _PHRASE = re.compile(r"[\u4e00-\u9fff]{6,16}")
 
@@ -56,8 +60,11 @@ class Corpus:
         return read
 
 
-def build(data: Path, folder: Path, num_pages: int) -> Corpus:
-    """`num_pages` pages made of those under `data`, each under as many hosts as it takes; kept in `folder`."""
+def build(data: Path, folder: Path, num_pages: int, is_bare: bool = False) -> Corpus:
+    """`num_pages` pages made of those under `data`, each under as many hosts as it takes; kept in `folder`.
+
+    Bare pages hold the patterns, a heading and a sentence, and nothing else.
+    """
     corpus = Corpus(
         folder / f"{num_pages}.warc.gz", folder / f"{num_pages}.wat.gz", folder / f"{num_pages}.json", num_pages
     )
@@ -67,7 +74,7 @@ def build(data: Path, folder: Path, num_pages: int) -> Corpus:
     truth = {}
     with corpus.warc.open("wb") as warc_file, corpus.wat.open("wb") as wat_file:
         warc, wat = WARCWriter(warc_file, gzip=True), WARCWriter(wat_file, gzip=True)
-        for number, (url, text, codec, captions) in enumerate(_pages(data, num_pages)):
+        for number, (url, text, codec, captions) in enumerate(_pages(data, num_pages, is_bare)):
             truth[str(number)] = captions
             _write_page(warc, url, text.encode(codec, "xmlcharrefreplace"))
             _write_links(wat, url, text)
@@ -75,13 +82,13 @@ def build(data: Path, folder: Path, num_pages: int) -> Corpus:
     return corpus
 
 
-def _pages(data: Path, num_pages: int) -> Iterator[tuple[str, str, str, dict[str, str]]]:
+def _pages(data: Path, num_pages: int, is_bare: bool) -> Iterator[tuple[str, str, str, dict[str, str]]]:
     chance = random.Random(5)
     paths = [(path, codec) for folder, codec in FOLDERS for path in sorted((data / folder).rglob("*.html"))]
     pages = [(path.read_bytes().decode(codec), codec) for path, codec in paths]
     phrases = {codec: _phrases([text for text, own in pages if own == codec]) for _, codec in FOLDERS}
     for number in range(num_pages):
-        text, codec = pages[number % len(pages)]
+        text, codec = (_BARE, "utf-8") if is_bare else pages[number % len(pages)]
         captions = {name: chance.choice(phrases[codec]) for name in PATTERNS}
         url = f"http://www{number // len(pages)}.sown.example.cn/page-{number}.html"
         yield url, _sown(text, number, captions), codec, captions

@@ -16,7 +16,7 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -180,12 +180,14 @@ def _nothing(*_: object) -> None:
 
 
 @asynccontextmanager
-async def _turn_at_once(self: Politeness, host: str, is_probe: bool = False) -> AsyncIterator[Callable[[], None]]:
+async def _turn_at_once(
+    self: Politeness, host: str, lead_s: float = 0.0, is_probe: bool = False
+) -> AsyncIterator[None]:
     """No slots and no gaps; what bounds memory stays."""
     if not self.has_room.is_set():
         await self.has_room.wait()
     async with self._in_flight:
-        yield lambda: None
+        yield
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def main() -> None:
         print(json.dumps(_ours(arguments.ours)))
         return
     count, rounds = (200, 1) if arguments.quick else (1000, 3)
-    folder = _stored_copies(workdir, count)
+    folder = stored_copies(workdir, count)
     python = ensure_environment(workdir / "data-juicer", PEER)
     found: dict[str, list[float]] = {}
     for _ in range(rounds):
@@ -61,6 +61,10 @@ def main() -> None:
                 },
                 "ratio": ratio,
                 "ratio_without_its_filter_of_pixels": round(rates["ours"] / rates["data-juicer, headers"], 2),
+                "ours_of_shape_aspect_size": {
+                    "images_per_cpu_s": round(_rate_of_originals()),
+                    "why": "they were recorded when the image was fetched; nothing is decoded for them",
+                },
                 "aim": f"at least {AIM:g} times data-juicer's image filters that need no model, in images a CPU-second",
                 "met": ratio >= AIM,
             }
@@ -76,7 +80,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _stored_copies(workdir: Path, count: int) -> Path:
+def stored_copies(workdir: Path, count: int) -> Path:
     """A folder with stored copies of `count` images of the made-up corpus, as a recipe's defaults make them."""
     from shards.image_settings import ImageSettings
     from shards.images import Decoded, encode_stored, read_image
@@ -124,6 +128,21 @@ def _ours(folder: Path) -> dict[str, float]:
     for path in paths:
         measured(decode_stored(path.read_bytes()), names)
     return {"cpu_s": time.process_time() - began}
+
+
+def _rate_of_originals() -> float:
+    """Images a CPU-second of what data-juicer's three filters without pixels tell, from what fetch recorded."""
+    import numpy as np
+    import pyarrow as pa
+
+    from filters.image import fetched_measures
+
+    sides = np.arange(100, 200_100)
+    columns = {"original_width": sides.astype(np.int32), "original_height": sides[::-1].astype(np.int32)}
+    fetched = pa.table({**columns, "bytes": sides * 100})
+    began = time.process_time()
+    fetched_measures(fetched, ["min_side", "max_side", "aspect", "bytes_per_pixel"])
+    return float(len(sides) / (time.process_time() - began))
 
 
 def _cheap_measures() -> list[str]:

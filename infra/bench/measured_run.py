@@ -28,6 +28,7 @@ from pipelines.progress import Progress
 from pipelines.runner import Runner
 from pipelines.stages import STAGES
 from pipelines.tasks import Context, Job, Outcome
+from pipelines.workers import Pool
 from shards.lease import Lease
 from shards.storage import put_whole
 from shards.tables import TableWriter, fit, read_rows, write_table
@@ -62,7 +63,9 @@ def recipe(table: Path) -> dict[str, Any]:
     }
 
 
-def make_run(folder: Path, num_rows: int) -> Path:
+def make_run(
+    folder: Path, num_rows: int, pool: Pool | None = None, stages_of_run: Sequence[stages.Stage] = STAGES
+) -> Path:
     """A finished run of `num_rows` candidates in `folder`, without shards; one that is there already is taken."""
     run = folder / f"run-{num_rows}"
     if (run / "run.json").exists():
@@ -76,7 +79,7 @@ def make_run(folder: Path, num_rows: int) -> Path:
         _set_work(real | {"fetch": _fetch, "measure": _measure, "score": _score})
         try:
             context = Context(run, plan, lease.token, writes_shards=False)
-            Runner(context, _OneProcess(), Progress(io.StringIO(), live=False)).run(STAGES)
+            Runner(context, pool or OneProcess(), Progress(io.StringIO(), live=False)).run(stages_of_run)
         finally:
             _set_work(real)
     put_whole(run / "run.json", b"{}")
@@ -88,7 +91,7 @@ def _set_work(work: dict[str, Any]) -> None:
     stages.WORK.update(work)
 
 
-class _OneProcess:
+class OneProcess:
     """A pool that calls at once, in this process."""
 
     slots = 1

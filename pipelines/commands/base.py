@@ -7,12 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from shards.errors import CurateError
+from shards.errors import CurateError, UsageError
 
 INTERRUPTED_EXIT = 130
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped recipe.")]
 PathArgument = Annotated[Path, typer.Argument(metavar="RUN-or-RELEASE", help="The folder of a run or of a release.")]
+PlaceArgument = Annotated[
+    str, typer.Argument(metavar="RUN-or-RELEASE", help="The folder of a run or of a release, or a run's s3:// URL.")
+]
+RunPlaceArgument = Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, or its s3:// URL.")]
 RunArgument = Annotated[Path, typer.Argument(help="The folder of a run.")]
 RetryOption = Annotated[
     list[str] | None,
@@ -24,12 +28,30 @@ WorkersOption = Annotated[int | None, typer.Option(min=1, help="Parts at once; d
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="PLACE=VALUE over the recipe; may be repeated.")]
 
 
+def folder_of(place: str) -> Path:
+    """The folder of a run or a release; of one at a URL, this node's mirror of it."""
+    from shards.storage import bring_up_to_date, open_run_folder
+
+    folder = open_run_folder(place)
+    bring_up_to_date(folder)
+    return folder
+
+
+def _refuse_urls(*given: object) -> None:
+    """A path that was given as an `s3://` URL has lost a stroke by now."""
+    for value in given:
+        if isinstance(value, Path) and str(value).startswith("s3:/"):
+            url = str(value).replace("s3:/", "s3://", 1)
+            raise UsageError(f"{url}: this command works on local folders; copy the run there first (aws s3 sync)")
+
+
 def told_plainly(command: Callable[..., None]) -> Callable[..., None]:
     """Errors of ours become one message and their exit code; anything else is a bug and shows its traceback."""
 
     @wraps(command)
     def wrapped(*arguments: Any, **options: Any) -> None:
         try:
+            _refuse_urls(*arguments, *options.values())
             command(*arguments, **options)
         except CurateError as error:
             typer.echo(f"curate: {error}", err=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.base import PathArgument, RunArgument, told_plainly
+from pipelines.commands.base import PathArgument, PlaceArgument, RunPlaceArgument, folder_of, told_plainly
 
 commands = typer.Typer()
 
@@ -13,7 +13,7 @@ commands = typer.Typer()
 @commands.command()
 @told_plainly
 def status(
-    run: RunArgument,
+    run: RunPlaceArgument,
     watch: Annotated[
         float | None, typer.Option(min=0.1, help="Draw it again every so many seconds until the run ends.")
     ] = None,
@@ -22,24 +22,24 @@ def status(
     """Print how far a run has come, and its funnel so far."""
     from pipelines.standing.command import tell_standing
 
-    tell_standing(run.resolve(), format_, watch)
+    tell_standing(folder_of(run), format_, watch)
 
 
 @commands.command()
 @told_plainly
 def why(
-    run: RunArgument, url_or_uid: Annotated[str, typer.Argument(help="An image's URL or uid, or a page's URL.")]
+    run: RunPlaceArgument, url_or_uid: Annotated[str, typer.Argument(help="An image's URL or uid, or a page's URL.")]
 ) -> None:
     """Tell the story of one sample: every measure, every rule, its group, its shard."""
     from pipelines.why import tell_story
 
-    typer.echo(tell_story(run.resolve(), url_or_uid))
+    typer.echo(tell_story(folder_of(run), url_or_uid))
 
 
 @commands.command()
 @told_plainly
 def sql(
-    run: RunArgument,
+    run: RunPlaceArgument,
     query: Annotated[str, typer.Argument(help="A query over pages, candidates, samples, images, measures, ...")],
     format_: Annotated[str, typer.Option("--format", "-f", help="table, csv, json, or parquet (needs -o).")] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of the terminal.")] = None,
@@ -47,7 +47,7 @@ def sql(
     """Query a run in DuckDB."""
     from pipelines.query import run_query
 
-    run_query(run.resolve(), query, format_, output)
+    run_query(folder_of(run), query, format_, output)
 
 
 @commands.command()
@@ -70,13 +70,15 @@ def explore(
 @commands.command()
 @told_plainly
 def verify(
-    path: PathArgument,
+    path: PlaceArgument,
 ) -> None:
     """Check every digest, every count and every sample of a run or a release; ends with 1 if anything is wrong."""
     from pipelines.live_line import LiveLine
     from pipelines.verify.command import verify as verify_path
+    from shards.storage import reading_whole
 
-    verdict = verify_path(path.resolve(), typer.echo, LiveLine())
+    with reading_whole(path) as folder:
+        verdict = verify_path(folder, typer.echo, LiveLine())
     typer.echo(verdict.summary)
     raise typer.Exit(1 if verdict.num_faults else 0)
 
@@ -84,7 +86,7 @@ def verify(
 @commands.command()
 @told_plainly
 def report(
-    path: PathArgument,
+    path: PlaceArgument,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The file; default: RUN/report.html, or beside a release NAME-report.html"),
@@ -92,9 +94,10 @@ def report(
 ) -> None:
     """Draw a run's or a release's report as one HTML file, with samples at each threshold, and print where it lies."""
     from pipelines.report.command import write_report
+    from shards.storage import told_place
 
-    written = write_report(path.resolve(), output)
-    typer.echo(output or written)
+    written = write_report(folder_of(path), output)
+    typer.echo(output or told_place(written))
 
 
 @commands.command()

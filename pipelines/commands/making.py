@@ -1,11 +1,15 @@
 """Commands that make a run: run, plan, demo."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.commands.base import RecipeArgument, RetryOption, SetOption, WorkersOption, told_plainly
+
+if TYPE_CHECKING:
+    from pipelines.live_line import LiveLine
+    from pipelines.summary import Summary
 
 commands = typer.Typer()
 DEAD_ROWS_EXIT = 3
@@ -20,13 +24,25 @@ def run(
     set_: SetOption = None,
     workers: WorkersOption = None,
     retry: RetryOption = None,
+    shared_out: Annotated[
+        bool, typer.Option("--shared-out", help="With --address: every node sees the very folder of --out.")
+    ] = False,
+    log_format: Annotated[str, typer.Option(help="text, or json: an object a line on standard error.")] = "text",
+    summary: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write how it ended as JSON; `-`: print that alone.")
+    ] = None,
 ) -> None:
     """Run or resume a recipe; ends with the funnel."""
+    from pipelines.json_log import open_log
     from pipelines.recipe import read_recipe
     from pipelines.retries import parse_reasons
+    from pipelines.summary import summarised
 
-    again = parse_reasons(retry or ())
-    _run_and_print(read_recipe(recipe, set_ or ()), f"recipe {recipe}", out, address, workers, again)
+    log = open_log(log_format)
+    with summarised(summary, out, log) as told:
+        again = parse_reasons(retry or ())
+        mapping = read_recipe(recipe, set_ or ())
+        _run_and_print(mapping, f"recipe {recipe}", out, address, workers, again, shared_out, log, told)
 
 
 def _run_and_print(
@@ -36,19 +52,27 @@ def _run_and_print(
     address: str | None,
     workers: int | None,
     retry: tuple[str, ...] = (),
+    is_shared: bool = False,
+    log: "LiveLine | None" = None,
+    told: "Summary | None" = None,
 ) -> None:
+    from pipelines.cluster.opening import open_pool
     from pipelines.funnel import print_funnel
     from pipelines.launch import run_recipe
     from pipelines.progress import Progress
-    from pipelines.workers import RayPool
+    from shards.storage import told_place
 
-    result = run_recipe(mapping, what, out, lambda: RayPool(address, workers), Progress(), retry)
-    print_funnel(result.run)
-    typer.echo(f"\n{result.run / 'release'}")
+    result = run_recipe(
+        mapping, what, out, lambda: open_pool(mapping, out, address, workers, is_shared), Progress(line=log), retry
+    )
+    if told is not None:
+        told.stats, told.dead_rows = result.stats, result.num_dead
+    if told is None or not told.is_printed:
+        print_funnel(result.run)
+        typer.echo(f"\n{told_place(result.run / 'release')}")
     if result.num_dead:
-        typer.echo(
-            f"{result.num_dead} rows failed again and again; each has its story in {result.run / 'dead'}", err=True
-        )
+        stories = told_place(result.run / "dead")
+        typer.echo(f"{result.num_dead} rows failed again and again; each has its story in {stories}", err=True)
         raise typer.Exit(DEAD_ROWS_EXIT)
 
 

@@ -28,13 +28,21 @@ def release(
     from pipelines.progress import Progress
     from pipelines.recipe import read_recipe
     from pipelines.release_again import release_again, told_lacking
+    from pipelines.threads import ThreadPool
     from pipelines.workers import RayPool
 
     read_plan(run)
     name = recipe or str(run / "recipe.yaml")
     mapping = read_recipe(name, set_ or ())
+    # Shards are made in processes; a decision is over in the time that Ray takes to start.
     made = release_again(
-        run.resolve(), mapping, f"recipe {name}", out, shards, lambda: RayPool(None, workers), Progress()
+        run.resolve(),
+        mapping,
+        f"recipe {name}",
+        out,
+        shards,
+        lambda: RayPool(None, workers) if shards else ThreadPool(workers),
+        Progress(),
     )
     print_stats(made.stats, made.plan.rules)
     for line in told_lacking(made, run):

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from crawler.sources import CrawlSource
 from crawler.spider import CrawlJob, crawl_part
 from pipelines.flow.frontier import NUM_LINKS, Known, planned_round
-from pipelines.tasks import Batch, Flow, Job, Outcome, Task
+from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Task
 from shards.parts import fingerprint
 
-_VERSION = 2
+_VERSION = 3
 _LONGEST_PART_S = 86_400.0
 
 
@@ -20,6 +21,7 @@ def steps(flow: Flow) -> Iterator[Batch]:
         return
     settings = [_VERSION, source.model_dump(exclude={"rounds"}), flow.recipe.crawler.lanes]
     known = Known()
+    latest: dict[int, PartRef] = {}
     for number in range(source.rounds):
         planned = yield from planned_round(flow, number, known, settings)
         known = planned.known
@@ -33,13 +35,14 @@ def steps(flow: Flow) -> Iterator[Batch]:
                     "crawl",
                     first_index + place,
                     fingerprint("crawl", settings, planned.mark, lane),
-                    {"frontier": refs, "lane": lane, "round": number},
+                    {"frontier": refs, "lane": lane, "round": number, "before": latest.get(lane)},
                     num_rows=num_rows,
                     lane=lane,
                 )
                 for place, (lane, (refs, num_rows)) in enumerate(planned.lanes.items())
             ),
         )
+        latest |= {task.inputs["lane"]: task.ref for task in flow.tasks("crawl")[first_index:]}
 
 
 def crawl(job: Job) -> Outcome:
@@ -53,6 +56,8 @@ def crawl(job: Job) -> Outcome:
             warc_path=partial,
             pages_path=job.attempt.path("pages", "parquet"),
             links_path=job.attempt.path("links", "links.parquet"),
+            robots_path=job.attempt.path("robots", "robots.jsonl"),
+            robots_before=_robots_before(job),
             resume_from=partial if partial.exists() else None,
             source=_source(job),
             crawler=job.recipe.crawler,
@@ -65,6 +70,14 @@ def crawl(job: Job) -> Outcome:
     by_reason = {**counts.reasons, "standing": counts.pages - sum(counts.reasons.values())}
     facts = {NUM_LINKS: counts.links, "requests": counts.requests, "reused": counts.reused}
     return Outcome(counts.pages, by_reason, facts)
+
+
+def _robots_before(job: Job) -> Path | None:
+    """What the lane's last part was told by its hosts' robots.txt. A lane has the same hosts in every round."""
+    before: PartRef | None = job.task.inputs["before"]
+    if before is None or not any(file.role == "robots" for file in job.context.record(before).files):
+        return None
+    return job.path("before", "robots")
 
 
 def _seconds_left(job: Job) -> float:

@@ -29,7 +29,7 @@ from pipelines.flow.narrow import only_taken
 from pipelines.flow.reuse import copies_form, read_index
 from pipelines.flow.rows import count_reasons, put
 from pipelines.flow.taken_down import with_empty_rows, without_copies
-from pipelines.tasks import Job, Outcome, Plan
+from pipelines.tasks import Job, Outcome, Plan, lane_memory
 from shards.parts import fingerprint
 from shards.schema import FETCHED
 from shards.tables import TableWriter, fit, read_row_groups
@@ -149,7 +149,7 @@ def _downloaded(
         samples = _with_earlier(samples, asked, fetch.verify_sha256)
         fetch = fetch.model_copy(update={"verify_sha256": True})
     lanes: LanePlan = job.task.inputs.get("plan", LanePlan(1))
-    lane = job.task.lane
+    lane, memory = job.task.lane, lane_memory(job.task)
     return download_images(
         samples,
         recipe.crawler,
@@ -162,7 +162,7 @@ def _downloaded(
         stands=stands,
         owns_host=None if lane is None else lambda host: lanes.lane_of(host) == lane,
         num_lanes=lanes.total,
-        memory_path=None if lane is None else job.attempt.folder / f".lane-{lane:05d}.jsonl",
+        memory_path=None if memory is None else job.attempt.folder / memory,
         report=live,
         earlier=earlier_lookup(asked, reader) if rechecks(recipe) else None,
     )

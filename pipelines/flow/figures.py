@@ -10,7 +10,8 @@ import duckdb
 from filters.measures import MEASURES
 from filters.rules import PlacedRule
 from pipelines.flow.caption_figures import caption_figures
-from pipelines.flow.histograms import spread
+from pipelines.flow.histograms import spreads
+from pipelines.flow.text_figures import text_figures
 from shards.database import quoted, scratch_database
 
 _MOST_LISTED = 20
@@ -28,49 +29,42 @@ def release_numbers(
 ) -> dict[str, Any]:
     """Numbers of all samples of the `select` parts, kept and dropped; the same whatever the order of the parts.
 
-    Captions are counted in a thread beside the queries: nothing else of a run goes on when this is asked.
+    Texts are counted in a thread beside the queries: nothing else of a run goes on when this is asked.
     """
     with scratch_database(spill_beside) as database, ThreadPoolExecutor(1) as beside:
         database.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({quoted([*kept, *dropped])})")
         (counts,) = _query(database, _COUNTS)
-        lists = {name: _query(database, _most_frequent(column)) for name, column in _LISTED.items()}
+        for name, column in _LISTED.items():
+            database.execute(_by_value(name, column))
+            counts |= _query(database, f"SELECT count({column}) AS num_{name} FROM of_{name}")[0]
+        lists = {name: _query(database, _most_frequent(name, column)) for name, column in _LISTED.items()}
         categories = [row["category"] for row in lists["categories"] if row["category"] is not None]
+        texts = beside.submit(text_figures, kept, dropped)
         captions = beside.submit(caption_figures, kept, categories)
         columns = database.sql("DESCRIBE rows").fetchall()
         kinds = {name: kind for name, kind, *_ in columns}
+        shown = {name: kind in _WHOLE for name, kind in kinds.items() if kind in _SHOWN and name not in _HIDDEN}
         numbers = {
             **counts,
             "drops": _query(database, _DROPS),
-            "text_drops": _query(database, _TEXT_DROPS),
             "overlaps": _query(database, _OVERLAPS),
             "status_codes": _query(database, _STATUS_CODES),
-            "text_kinds": _query(database, _TEXT_KINDS),
-            "kinds_an_image": _query(database, _KINDS_AN_IMAGE),
             "group_sizes": _query(database, _GROUP_SIZES),
             **lists,
-            "per_value": {name: _query(database, _kept_of_each(column))[0] for name, column in _LISTED.items()},
+            "per_value": {name: _query(database, _kept_of_each(name, column))[0] for name, column in _LISTED.items()},
             "words": {name: _query(database, _values(name)) for name in _words(kinds)},
-            "measures": {
-                name: spread(database, name, kind in _WHOLE, [rule.name for rule in rules if name in rule.columns])
-                for name, kind in kinds.items()
-                if kind in _SHOWN and name not in _HIDDEN
-            },
+            "measures": spreads(database, shown, {name: _rules_of(name, rules) for name in shown}),
         }
-        return {**numbers, "captions": captions.result()}
+        return {**numbers, **texts.result(), "captions": captions.result()}
 
 
 _COUNTS = """
     SELECT count(*) AS samples, count(*) FILTER (status = 'kept') AS kept,
-        count(*) FILTER (status = 'dropped') AS dropped, count(DISTINCT host) AS num_hosts,
-        count(DISTINCT query) AS num_queries, count(DISTINCT category) AS num_categories FROM rows
+        count(*) FILTER (status = 'dropped') AS dropped FROM rows
 """
 _DROPS = """
     SELECT dropped_at AS stage, drop_reason AS reason, count(*) AS samples
     FROM rows WHERE status = 'dropped' GROUP BY ALL ORDER BY samples DESC, stage, reason
-"""
-_TEXT_DROPS = """
-    SELECT t.drop_reason AS reason, count(*) AS texts
-    FROM (SELECT unnest(texts) AS t FROM rows) WHERE t.drop_reason IS NOT NULL GROUP BY ALL ORDER BY texts DESC, reason
 """
 # Each set of rules that fail together is met once, before it is taken apart into pairs; a rule with itself is its sum.
 _OVERLAPS = """
@@ -85,19 +79,6 @@ _STATUS_CODES = """
     SELECT http_status AS code, count(*) AS samples
     FROM rows WHERE drop_reason = 'http_status' GROUP BY ALL ORDER BY samples DESC, code
 """
-_TEXT_KINDS = """
-    SELECT kind, sum(texts)::BIGINT AS texts, sum(standing)::BIGINT AS standing, sum(captions)::BIGINT AS captions
-    FROM (
-        SELECT t.kind AS kind, 1 AS texts, (t.drop_reason IS NULL)::INT AS standing, 0 AS captions
-        FROM (SELECT unnest(texts) AS t FROM rows WHERE status = 'kept')
-        UNION ALL SELECT text_kind, 0, 0, 1 FROM rows WHERE status = 'kept'
-    ) GROUP BY ALL ORDER BY texts DESC, kind
-"""
-_KINDS_AN_IMAGE = """
-    SELECT CASE WHEN len(texts) = 1 THEN (texts[1].drop_reason IS NULL AND texts[1].kind IS NOT NULL)::BIGINT
-        ELSE len(list_distinct([t.kind FOR t IN texts IF t.drop_reason IS NULL])) END AS kinds, count(*) AS samples
-    FROM rows WHERE status = 'kept' GROUP BY ALL ORDER BY kinds
-"""
 _GROUP_SIZES = f"""
     WITH groups AS (
         SELECT count(*) AS size, count(*) FILTER (status = 'kept') AS kept
@@ -110,21 +91,24 @@ _GROUP_SIZES = f"""
 """
 
 
-def _most_frequent(column: str) -> str:
+def _by_value(name: str, column: str) -> str:
+    """A table of a column's values, met once for all that is asked of them."""
     return f"""
-        SELECT {column}, count(*) AS samples, count(*) FILTER (status = 'kept') AS kept
-        FROM rows GROUP BY ALL ORDER BY samples DESC, {column} LIMIT {_MOST_LISTED}
+        CREATE TEMP TABLE of_{name} AS
+        SELECT {column}, count(*) AS samples, count(*) FILTER (status = 'kept') AS kept FROM rows GROUP BY ALL
     """
 
 
-def _kept_of_each(column: str) -> str:
+def _most_frequent(name: str, column: str) -> str:
+    return f"SELECT {column}, samples, kept FROM of_{name} ORDER BY samples DESC, {column} LIMIT {_MOST_LISTED}"
+
+
+def _kept_of_each(name: str, column: str) -> str:
     """Kept samples of each value on average and at most, and how many values have as many: which of them a cap cut."""
     return f"""
-        WITH sized AS (
-            SELECT count(*) FILTER (status = 'kept') AS kept FROM rows WHERE {column} IS NOT NULL GROUP BY {column}
-        )
         SELECT round(avg(kept), 4) AS mean, max(kept) AS most,
-            count(*) FILTER (kept = (SELECT max(kept) FROM sized)) AS at_most FROM sized
+            count(*) FILTER (kept = (SELECT max(kept) FROM of_{name} WHERE {column} IS NOT NULL)) AS at_most
+        FROM of_{name} WHERE {column} IS NOT NULL
     """
 
 
@@ -134,6 +118,10 @@ def _values(name: str) -> str:
         SELECT {name}::VARCHAR AS value, count(*) AS samples, count(*) FILTER (status = 'kept') AS kept
         FROM rows WHERE {name} IS NOT NULL GROUP BY ALL ORDER BY samples DESC, value LIMIT {_MOST_LISTED}
     """
+
+
+def _rules_of(name: str, rules: Sequence[PlacedRule]) -> list[str]:
+    return [rule.name for rule in rules if name in rule.columns]
 
 
 def _words(kinds: dict[str, str]) -> list[str]:

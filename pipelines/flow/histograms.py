@@ -1,7 +1,8 @@
-"""The spread of one measure over a release's rows: quartiles, and a histogram in bins that suit the values."""
+"""The spread of measures over a release's rows: quartiles, and a histogram in bins that suit the values."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -12,34 +13,55 @@ _LOG_ABOVE = 25
 """The greatest value over the median from which equal steps of log(1 + x) show more than equal steps of x."""
 
 
-def spread(
-    database: duckdb.DuckDBPyConnection, name: str, is_whole: bool, rules: Sequence[str]
-) -> dict[str, Any] | None:
-    """Least, quartiles and greatest of a column of `rows` over the samples that have it, and a histogram.
+def spreads(
+    database: duckdb.DuckDBPyConnection, are_whole: Mapping[str, bool], rules: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Any] | None]:
+    """Of each column of `rows`: least, quartiles and greatest over the samples that have it, and a histogram.
 
-    `edges` are the bins' borders, upper ones inside; `histogram` has rows of [bin, fate, samples], where the fate
-    is `kept`, `cut` for what fell for a rule that names the measure, or `dropped` for anything else.
+    `are_whole` names the columns, and which hold whole numbers; `rules` are those that name a column. `edges` are the
+    bins' borders, upper ones inside; `histogram` has rows of [bin, fate, samples], where the fate is `kept`, `cut` for
+    what fell for a rule that names the measure, or `dropped` for anything else. None where no sample has the column.
     """
-    row = _one(
-        database,
-        f"""
+    found = {name: _least_to_greatest(database, name) for name in are_whole}
+    bins = {
+        name: bin_edges(row["least"], row["quartiles"][1], row["greatest"], are_whole[name])
+        for name, row in found.items()
+        if row["n"]
+    }
+    counts = _counts(database, {name: edges for name, (_, edges) in bins.items()}, rules)
+    return {
+        name: {**row, "scale": bins[name][0], "edges": bins[name][1], "histogram": counts[name]} if row["n"] else None
+        for name, row in found.items()
+    }
+
+
+def _least_to_greatest(database: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
+    """One column at a time: its values lie in memory for the quartiles."""
+    sql = f"""
         SELECT count({name}) AS n, min({name})::DOUBLE AS least, max({name})::DOUBLE AS greatest,
             quantile_disc({name}, [0.25, 0.5, 0.75])::DOUBLE[] AS quartiles FROM rows
-        """,
-    )
-    if not row["n"]:
-        return None
-    scale, edges = bin_edges(row["least"], row["quartiles"][1], row["greatest"], is_whole)
-    reasons = ", ".join(f"'{rule}'" for rule in rules) or "NULL"
-    counts = database.sql(
-        f"""
-        SELECT CASE WHEN status = 'kept' THEN 'kept' WHEN drop_reason IN ({reasons}) THEN 'cut' ELSE 'dropped' END
-            AS fate, map_values(histogram({name}::DOUBLE, {edges[1:]!r}::DOUBLE[])) AS bins
-        FROM rows WHERE {name} IS NOT NULL GROUP BY ALL ORDER BY fate
-        """
-    ).fetchall()
-    histogram = [[place, fate, number] for fate, bins in counts for place, number in enumerate(bins) if number]
-    return {**row, "scale": scale, "edges": edges, "histogram": sorted(histogram)}
+    """
+    (row,) = database.sql(sql).to_arrow_table().to_pylist()
+    found: dict[str, Any] = row
+    return found
+
+
+def _counts(
+    database: duckdb.DuckDBPyConnection, edges: Mapping[str, Sequence[float]], rules: Mapping[str, Sequence[str]]
+) -> dict[str, list[list[Any]]]:
+    """By column its rows of [bin, fate, samples], in order: all from one pass, since verdicts are read for each."""
+    counts: dict[str, Counter[tuple[int, str]]] = {name: Counter() for name in edges}
+    if not edges:
+        return {}
+    binned = (f"map_values(histogram({name}::DOUBLE, {ends[1:]!r}::DOUBLE[]))" for name, ends in edges.items())
+    rows = database.sql(f"SELECT status, drop_reason, {', '.join(binned)} FROM rows GROUP BY ALL").fetchall()
+    for status, reason, *histograms in rows:
+        for name, bins in zip(edges, histograms, strict=True):
+            fate = "kept" if status == "kept" else "cut" if reason in rules[name] else "dropped"
+            counts[name].update({(place, fate): number for place, number in enumerate(bins or ()) if number})
+    return {
+        name: [[place, fate, found[place, fate]] for place, fate in sorted(found)] for name, found in counts.items()
+    }
 
 
 def bin_edges(least: float, median: float, greatest: float, is_whole: bool) -> tuple[str, list[float]]:
@@ -59,9 +81,3 @@ def bin_edges(least: float, median: float, greatest: float, is_whole: bool) -> t
         inner = [float(f"{math.expm1(low + step * (high - low)):.6g}") for step in steps]
         return "log", [least, *inner, greatest]
     return "linear", [least, *(least + step * (greatest - least) for step in steps), greatest]
-
-
-def _one(database: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    (row,) = database.sql(sql).to_arrow_table().to_pylist()
-    found: dict[str, Any] = row
-    return found

@@ -53,7 +53,7 @@ def _schemas(job: Job, records: Sequence[Record]) -> dict[str, pa.Schema]:
         for file in record.files:
             kind = file.name.removeprefix("manifest/").partition("-")[0]
             if file.name.startswith("manifest/") and kind not in found:
-                found[kind] = pq.read_schema(job.attempt.folder / file.name)
+                found[kind] = pq.read_schema(job.context.folder(job.task.step).bring(file))
     return found
 
 

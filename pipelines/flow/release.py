@@ -16,7 +16,7 @@ from pipelines.flow.indexes import IN_SHARDS
 from pipelines.flow.reuse import IMAGE_SETTINGS
 from pipelines.flow.rows import put
 from pipelines.flow.score import SCORER
-from pipelines.flow.seal import seal
+from pipelines.flow.seal import FIGURES, seal, tell_figures
 from pipelines.flow.shard_files import write_shard
 from pipelines.flow.shuffle import uid_words
 from pipelines.flow.splits import SPLIT, split_names
@@ -60,10 +60,22 @@ def steps(flow: Flow) -> Iterator[Batch]:
     about = flow.recipe.release.about.model_dump(mode="json")
     mark = fingerprint("release-seal", _VERSION, [task.fingerprint for task in tasks], flow.recipe.name, subsets, about)
     files = [task.ref for task in tasks]
-    closing = Task("release", len(tasks), mark, {"kind": "seal", "files": files, **shared})
-    _forget_others(flow, "release", [*tasks, closing])
-    yield Batch("release", tasks)
+    told = _figures(len(tasks), chain, shared) if flow.context.below is not None else None
+    given = {"kind": "seal", "files": files, "figures": told and told.ref, **shared}
+    closing = Task("release", len(tasks) + 1, mark, given) if told else Task("release", len(tasks), mark, given)
+    made = (*tasks, told) if told else tasks
+    _forget_others(flow, "release", [*made, closing])
+    yield Batch("release", made)
     yield Batch("release", (closing,))
+
+
+def _figures(index: int, chain: str, shared: dict[str, Any]) -> Task:
+    """What a release that is decided again holds in numbers, told beside its files, and first: it takes the longest.
+
+    In a run the seal tells it, since a takedown changes the rows below it.
+    """
+    mark = fingerprint("release-figures", _VERSION, chain)
+    return Task("release", index, mark, {"kind": FIGURES, **shared}, remaining_s=1.0)
 
 
 def _runs(flow: Flow, as_placed: bool = False) -> Iterator[dict[str, Any]]:
@@ -90,7 +102,7 @@ def _forget_others(flow: Flow, step: str, tasks: Sequence[Task]) -> None:
 
 def write_release(job: Job) -> Outcome:
     """One run of shards with its manifest file, one uid range's dropped rows, or the seal over all of them."""
-    work = {"kept": _write_kept, "dropped": _write_dropped, "seal": seal}
+    work = {"kept": _write_kept, "dropped": _write_dropped, FIGURES: tell_figures, "seal": seal}
     return work[job.task.inputs["kind"]](job)
 
 

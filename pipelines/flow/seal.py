@@ -19,6 +19,8 @@ from shards.tables import iter_batches
 from shards.uid_lists import write_uids
 
 UIDS_FILE = "uids.npy"
+FIGURES = "figures"
+"""In a record's facts: what the release holds in numbers, where that was told before the seal."""
 
 
 def seal(job: Job) -> Outcome:
@@ -53,6 +55,16 @@ def _listed(name: str, path: Path) -> ListedFile:
     return ListedFile(name, path.stat().st_size, sha256_of(path))
 
 
+def tell_figures(job: Job) -> Outcome:
+    """A part without files: the numbers of all samples, as text in its record, which would not keep their order."""
+    return Outcome(0, {}, {FIGURES: json.dumps(_numbers(job))})
+
+
+def _numbers(job: Job) -> dict[str, Any]:
+    kept, dropped = job.paths("selected", "kept"), job.paths("selected", "dropped")
+    return release_numbers(kept, dropped, job.plan.rules, job.attempt.folder)
+
+
 def _file_records(job: Job) -> Iterable[Record]:
     return (job.context.record(ref) for ref in job.task.inputs["files"])
 
@@ -60,8 +72,8 @@ def _file_records(job: Job) -> Iterable[Record]:
 def release_stats(job: Job) -> dict[str, Any]:
     """Everything that the report and the card say in numbers, from records and the rows of the select parts."""
     candidates = sum(job.context.record(ref).meta["candidates"] for ref in job.task.inputs["admit"])
-    kept, dropped = job.paths("selected", "kept"), job.paths("selected", "dropped")
-    numbers = release_numbers(kept, dropped, job.plan.rules, job.attempt.folder)
+    told = job.task.inputs.get(FIGURES)
+    numbers = _numbers(job) if told is None else json.loads(job.context.record(told).meta[FIGURES])
     roles = [file.role for record in _file_records(job) for file in record.files]
     return {
         "name": job.recipe.name,

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crawler.urls import canonical_urls, host_of, uids
+from crawler.url_columns import canonical_urls, uids
+from crawler.urls import host_of
 from dedup.phash import phash64
 from pipelines.flow.stored import stored_images
 from shards.table_purge import REMOVED, blanked, empty_rows, rows_of

@@ -18,8 +18,8 @@ from crawler.search.purge import purge_answers
 from crawler.search.source import SearchSource
 from crawler.settings import product_token
 from crawler.sources import CrawlSource
+from crawler.url_columns import uids as uids_of
 from crawler.urls import canonical_url
-from crawler.urls import uids as uids_of
 from crawler.warc import WarcSlice
 from crawler.warc_purge import Purge, purge_warc
 from pipelines.flow.taken_down import are_pages_down

@@ -89,7 +89,9 @@ def _facts(run: Path) -> dict[str, Any]:
 def _records(run: Path, step: str, parts: Sequence[tuple[int, str]]) -> list[Record]:
     folder = StepFolder(run, step)
     done = folder.committed()
-    return [folder.record(index, mark) for index, mark in sorted(set(parts)) if (index, mark[:8]) in done]
+    parts = sorted((index, mark) for index, mark in set(parts) if (index, mark[:8]) in done)
+    folder.expect(parts)
+    return [folder.record(index, mark) for index, mark in parts]
 
 
 def _in_order(records: Mapping[str, list[Record]]) -> list[tuple[str, list[Record]]]:

@@ -9,6 +9,7 @@ from pipelines.stages import STAGES
 from shards.catalog import planned_parts
 from shards.lease import Holder, holder_of
 from shards.parts import Record, StepFolder
+from shards.storage import bring_up_to_date
 
 State = Literal["done", "running", "stopped"]
 
@@ -67,6 +68,7 @@ class StandingReader:
 
     def read(self) -> RunStanding:
         """Where the run stands now."""
+        bring_up_to_date(self._run)
         planned = planned_parts(self._run)
         stages = tuple(self._stage(stage.name, planned[stage.name]) for stage in STAGES if stage.name in planned)
         holder = holder_of(self._run)

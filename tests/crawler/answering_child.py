@@ -20,6 +20,8 @@ def _answer_with(settings: bytes) -> Answer:
     def answer(question: bytes, body: bytes) -> bytes:
         if question == b"die":
             os._exit(3)
+        if question.startswith(b"die at first, "):
+            _die_unless_made(question.removeprefix(b"die at first, "))
         if question == b"sleep":
             time.sleep(60)
         if question == b"greedy":
@@ -31,3 +33,11 @@ def _answer_with(settings: bytes) -> Answer:
         return b"|".join((settings, question, b"%d" % len(body), b"%d" % os.getpid()))
 
     return answer
+
+
+def _die_unless_made(mark: bytes) -> None:
+    try:
+        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    os._exit(3)

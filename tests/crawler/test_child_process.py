@@ -1,5 +1,7 @@
 """Children that answer questions: what breaks one costs that answer alone."""
 
+from pathlib import Path
+
 import pytest
 
 from crawler.child_process import AnsweringChild
@@ -25,6 +27,14 @@ def test_a_child_that_breaks_costs_that_answer_alone(question: bytes, seconds: f
         assert child.ask(question, b"x", seconds) is None
         assert child.has_died is has_died
         assert child.ask(b"ask", b"xy", PATIENT_S) is not None
+
+
+def test_a_child_that_dies_once_costs_no_answer(tmp_path: Path) -> None:
+    with AnsweringChild(CHILD) as child:
+        question = b"die at first, " + bytes(tmp_path / "mark")
+        answer = child.ask(question, b"xy", PATIENT_S)
+    assert answer is not None
+    assert answer.startswith(b"|" + question + b"|2|")
 
 
 def test_a_child_has_a_bound_of_memory() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from crawler.download import download_images
 from crawler.settings import CrawlerSettings, FetchSettings, NetworkSettings, PerHost
-from crawler.urls import canonical_urls
+from crawler.url_columns import canonical_urls
 from shards.errors import TryAgainError, UsageError
 from shards.image_settings import ImageSettings
 from shards.schema import FETCHED, REASONS, uid_of

@@ -60,6 +60,22 @@ def texts_of(markup: str) -> set[tuple[str, str | None, str | None]]:
         ("<div style=\"background-image: url('a.jpg')\" aria-label=鱼></div>", ("dir/a.jpg", "aria_label", "鱼")),
         ("<div style='background:red url(a.jpg) no-repeat' title=鱼></div>", ("dir/a.jpg", "title", "鱼")),
         ('<div data-bg="url(a.jpg)" title="鱼"></div>', ("dir/a.jpg", "title", "鱼")),
+        ('<a style="background: url(a.jpg)" title="鱼" href="/p"></a>', ("dir/a.jpg", "title", "鱼")),
+        ("<h2 style='background: url(a.jpg)'>鱼</h2>", ("dir/a.jpg", "heading", "鱼")),
+        ("<BODY BACKGROUND=a.jpg title=鱼>", ("dir/a.jpg", "title", "鱼")),
+        (
+            "<style>.b{color:red;background:#fff url(a.jpg)}</style><p class=b title=鱼></p>",
+            ("dir/a.jpg", "title", "鱼"),
+        ),
+        (
+            "<style>/* x{} */ @media print{ #b::after, i { background-image: URL('a.jpg') } }</style><p id=b title=鱼>",
+            ("dir/a.jpg", "title", "鱼"),
+        ),
+        ("<style>a{background:url(a.jpg)}</style><a href=/p title=鱼></a>", ("dir/a.jpg", "title", "鱼")),
+        ('<input type="IMAGE" src="a.jpg" alt="鱼">', ("dir/a.jpg", "alt", "鱼")),
+        ('<object type="image/png" data="a.png" title="鱼"></object>', ("dir/a.png", "title", "鱼")),
+        ('<svg><image href="a.jpg" title="鱼"></image></svg>', ("dir/a.jpg", "title", "鱼")),
+        ('<amp-img src="a.jpg" alt="鱼"></amp-img>', ("dir/a.jpg", "alt", "鱼")),
         ('<a href="big.JPG"><img src="t.jpg" alt="鱼"></a>', ("dir/big.JPG", "alt", "鱼")),
         ('<a href="/big.jpg!w800">大图</a>', ("big.jpg!w800", "link", "大图")),
         ('<video poster="p.jpg" title="鱼"></video>', ("dir/p.jpg", "title", "鱼")),
@@ -87,12 +103,15 @@ def test_an_image_and_its_text_are_found(markup: str, expected: tuple[str, str |
         '<!-- <img src="a.jpg"> --><template><img src="a.jpg"></template>',
         "<script>var x = '<img src=\"a.jpg\">'</script>",
         '<div style="width: 10px">url(a.jpg)</div>',
+        "<style>.b{background:url(a.jpg)} .c:hover{background:url(b.jpg)}</style><p class=c>x</p>",
+        "<style>p:::{background:url(a.jpg)} p{border-image:url(b.jpg)} @font-face{src:url(c.ttf)}</style><p>x</p>",
+        '<input src="a.jpg" alt="x"><object data="a.swf"></object><video src="a.mp4"></video>',
         "",
         "not html at all",
     ],
 )
 def test_what_is_no_image_gives_no_candidate(markup: str) -> None:
-    assert page_of(markup).candidates == []
+    assert list(page_of(markup).candidates) == []
 
 
 def test_one_img_gives_one_image_however_often_it_names_it() -> None:

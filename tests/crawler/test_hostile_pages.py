@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crawler.extract import MAX_LINKS, extract_page
+from crawler.extract import extract_page
+from crawler.page_elements import MAX_LINKS
 from crawler.parse_child import MAX_MEMORY_BYTES, PageParser
 
 URL = "http://site.test/dir/page.html"

@@ -63,6 +63,20 @@ def test_author_and_licence_are_what_the_page_states(markup: str, author: str | 
     assert (page.author, page.license) == (author, license_)
 
 
+@pytest.mark.parametrize(
+    ("markup", "canonical"),
+    [
+        ('<link rel="canonical" href="/a?b=1#c">', "http://site.test/a?b=1"),
+        ('<base href="http://other.test/"><link rel="CANONICAL shortlink" href=" a ">', "http://other.test/a"),
+        ('<link rel="canonical" href="/1"><link rel="canonical" href="/2">', "http://site.test/1"),
+        ('<link rel="canonical" href="javascript:0"><link rel="canonical">', None),
+        ('<a rel="canonical" href="/a">x</a>', None),
+    ],
+)
+def test_a_page_names_its_own_url(markup: str, canonical: str | None) -> None:
+    assert page_of(markup).canonical == canonical
+
+
 def test_images_of_json_ld_have_their_captions() -> None:
     markup = """<title>菜</title><script type="application/ld+json">
         {"@graph": [{"@type": "ImageObject", "contentUrl": "/a.jpg", "caption": "红烧肉", "name": "肉"},

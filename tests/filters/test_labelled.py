@@ -15,8 +15,8 @@ FLOORS = {
     "boilerplate": (0.95, 0.95),
     "filename": (0.95, 0.95),
     "contact": (0.95, 0.95),
-    "language": (0.92, 0.95),
-    "names": (0.88, 0.74),
+    "language": (0.95, 0.95),
+    "names": (0.9, 0.78),
 }
 
 

@@ -1,5 +1,6 @@
 """Simplified characters, and the masking of people's names."""
 
+import re
 from pathlib import Path
 
 import opencc
@@ -138,3 +139,18 @@ def test_few_texts_without_people_are_masked(name: str, most: float) -> None:
     texts = [line.split("\t")[column].strip() for line in lines if line.strip()]
     masked = mask_names(pa.array(texts), "*").to_pylist()
     assert sum(before != after for before, after in zip(texts, masked, strict=True)) <= most * len(texts)
+
+
+def test_no_dish_and_no_place_of_a_recipe_site_is_masked() -> None:
+    site = TEXT_DATA.parent / "sites" / "howtocook-a"
+    if not site.is_dir():
+        pytest.skip("shared/data is not here")
+    pages = [page.read_text(encoding="utf-8") for page in sorted(site.rglob("*.html"))]
+    truth = (site.parent / "howtocook-a.truth.tsv").read_text(encoding="utf-8").splitlines()
+    texts = {line.strip() for page in pages for line in re.sub("<[^>]*>", "\n", page).splitlines()}
+    texts |= {line.split("\t")[3] for line in truth[1:]}
+    texts |= {part for page in site.rglob("*.html") for part in page.relative_to(site).with_suffix("").parts}
+    names = sorted(texts - {""})
+    assert len(names) > 1_500
+    masked = mask_names(pa.array(names), "*").to_pylist()
+    assert [(before, after) for before, after in zip(names, masked, strict=True) if before != after] == []

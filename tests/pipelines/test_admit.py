@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from crawler.urls import uids
+from crawler.url_columns import uids
 from pipelines.checks import checked_plan
 from pipelines.flow import admit
 from pipelines.flow.merge import HEAD_COLUMNS, images_of, merged

@@ -271,7 +271,7 @@ def _link_to_a_file(folder: Path) -> None:
         (both(file("run/recipe.yaml", recipe(source=table(layout="zero")))), "run", "holds a run of another source"),
         (_link_to_a_file, "run", "is a file; expected a folder"),
         (file("sub/a", ""), "sub/../sub", "is neither empty nor a run of curate"),
-        (file("a", ""), "s3://bucket/run", "--out s3://bucket/run"),
+        (file("a", ""), "gs://bucket/run", "--out gs://bucket/run"),
         (file("a", ""), "a" * 300, "--out"),
     ],
 )

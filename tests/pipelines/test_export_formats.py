@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from crawler.lists.encoded_images import encoded_slices, read_encoded
+from crawler.lists.shards_source import ShardsSource
 from pipelines.export import export
 from shards.errors import UsageError
 from shards.layouts import LAYOUTS
@@ -142,6 +144,16 @@ def test_chinese_clip_s_own_builder_reads_the_files(tmp_path: Path) -> None:
         (sample.url, text) for sample in SEVERAL for _, text in sample.texts
     )
     assert [text_id for _, text_id, _ in found] == list(range(1, len(found) + 1))
+
+
+def test_a_source_reads_chinese_clip_s_files_back(tmp_path: Path) -> None:
+    export(make_release(tmp_path / "r", SEVERAL, rows_a_file=2), "chinese-clip", str(tmp_path / "out"))
+    source = ShardsSource(kind="shards", layout="chinese-clip", paths=[str(tmp_path / "out" / "*_imgs.tsv")])
+    batches = [batch for piece in encoded_slices(source.paths) for batch in read_encoded(piece, source)]
+    rows = [row for batch in batches for row in batch.to_pylist()]
+    uids = dict(line.split("\t") for line in (tmp_path / "out" / "train_uids.tsv").read_text().splitlines())
+    found = [(uids[row["url"].rpartition("/")[2]], row["kind"], row["text"]) for row in rows if row["text"]]
+    assert sorted(found) == sorted((sample.uid, kind, text) for sample in SEVERAL for kind, text in sample.texts)
 
 
 def built_as_chinese_clip_does(folder: Path) -> tuple[dict[str, bytes], list[tuple[int, int, str]]]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipelines.cluster.call import Around
 from pipelines.workers import RayPool
 
 
@@ -18,6 +19,6 @@ def test_share_of_a_gpu_is_asked_for_where_there_are_any(has_gpus: bool, gpus: f
             return arguments
 
     pool = object.__new__(RayPool)
-    pool._has_gpus, pool._call = has_gpus, Remote()
+    pool._has_gpus, pool._call, pool._around, pool._head = has_gpus, Remote(), Around(), None
     pool.start(print, 1, cpus=1.0, gpus=gpus)
     assert pool._call.options_told.get("num_gpus") == asked

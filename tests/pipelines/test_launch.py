@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, recipe: dict[s
 
 
 def test_an_object_store_is_refused_plainly(recipe: dict[str, Any]) -> None:
-    assert "only a local folder" in str(refused(recipe, "s3://bucket/run"))
+    assert "a local folder or at an s3:// URL" in str(refused(recipe, "gs://bucket/run"))
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path, recipe: dict[str, Any]) -> None:
@@ -132,6 +133,9 @@ def test_a_run_writes_its_recipe_with_every_default_and_its_clocks_apart(
     assert written["rules"] == recipe["rules"]
     facts = json.loads((tmp_path / "run" / "run.json").read_bytes())
     assert facts["started"] <= facts["finished"] <= time.time()
+    assert facts["recipe_sha256"] == hashlib.sha256((tmp_path / "run" / "recipe.yaml").read_bytes()).hexdigest()
+    assert facts["command"] == sys.argv
+    assert facts["versions"].keys() >= {"curate", "duckdb", "pyarrow", "pillow", "numpy", "ray", "scrapy", "aiohttp"}
     assert not (tmp_path / "run" / "lease.json").exists()
 
 

@@ -34,7 +34,7 @@ def test_a_stage_ends_with_one_line(clock: list[float]) -> None:
     progress = Progress(stream, live=False)
     given = batch("fetch", 2)
     progress.begin("fetch", given)
-    progress.skip(given.tasks[0], record(given.tasks[0], standing=3, timeout=1))
+    progress.skip(given.tasks[0], {"standing": 3, "timeout": 1})
     clock[0] = 2.0
     progress.done(given.tasks[1], record(given.tasks[1], standing=1, timeout=3))
     progress.end("fetch")
@@ -46,7 +46,7 @@ def test_a_stage_that_was_done_before_says_so() -> None:
     progress = Progress(stream, live=False)
     given = batch("admit", 1)
     progress.begin("admit", given)
-    progress.skip(given.tasks[0], record(given.tasks[0], standing=1))
+    progress.skip(given.tasks[0], {"standing": 1})
     progress.end("admit")
     assert stream.getvalue() == "admit    as before, 1 parts skipped, 100.0% stand\n"
 

@@ -59,7 +59,7 @@ def problems(**sections: Any) -> list[str]:
         ({"source": {"paths": ["a"]}}, "source.kind: is required; known: table, warc, crawl"),
         ({"source": {"kind": "tabel"}}, "source.kind: unknown kind 'tabel', did you mean table?; known: table, warc,"),
         ({"source": {"kind": 3}}, "source.kind: unknown kind '3'; known: table, warc, crawl"),
-        ({"source": {"kind": "warc"}}, "source.paths: is required"),
+        ({"source": {"kind": "warc"}}, "source: give `paths:`, `paths_file:` or `index:`"),
         (
             {"source": TABLE | {"seeds": []}},
             "source.seeds: unknown key; known here: category, columns, kind, layout, license, paths,",

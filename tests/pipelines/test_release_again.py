@@ -259,10 +259,8 @@ def test_the_command_takes_the_run_s_own_recipe_and_overrides(
     assert rows[-1] == [str(out)]
 
 
-def test_the_command_says_what_could_not_be_decided(
-    tmp_path: Path, finished: FinishedRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipelines.workers.RayPool", lambda *_: InlinePool())
+def test_the_command_says_what_could_not_be_decided(tmp_path: Path, finished: FinishedRun) -> None:
+    """Without shards no pool of processes is started."""
     (tmp_path / "r.yaml").write_text(f"extends: {finished.folder / 'recipe.yaml'}\nrules: {{no_chinese: null}}\n")
     result = CliRunner().invoke(
         cli.app, ["release", str(finished.folder), "--recipe", str(tmp_path / "r.yaml"), "--out", str(tmp_path / "out")]

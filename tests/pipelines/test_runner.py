@@ -15,10 +15,10 @@ import pytest
 
 from pipelines import runner
 from pipelines.checks import checked_plan
+from pipelines.cluster.call import WorkerDiedError
 from pipelines.progress import Progress
 from pipelines.stages import WORK, Stage
 from pipelines.tasks import Batch, Context, Job, Outcome, RowFilter, Task
-from pipelines.workers import WorkerDiedError
 from shards.catalog import committed_files
 from shards.errors import BrokenRunError, DiskError, TryAgainError
 from shards.lease import Lease

@@ -128,7 +128,8 @@ ENGLISH_STAYS = {"zero"}
 def released(name: str, folder: Path, gallery: Gallery) -> tuple[Path, dict[str, Any]]:
     """Run a shipped recipe with a tiny model in place of its own; the run's folder and the rows by caption or URL."""
     mapping: dict[str, Any] = dict(read_recipe(name, SMALL.get(name, [])))
-    mapping["source"] = {**mapping["source"], "paths": [str(SOURCES[name](folder, gallery))]}
+    at_hand = {key: value for key, value in mapping["source"].items() if key not in ("prefix", "index")}
+    mapping["source"] = {**at_hand, "paths": [str(SOURCES[name](folder, gallery))]}
     mapping["crawler"] = {"user_agent": AGENT, "per_host": {"concurrency": 8, "delay_s": 0}, "lanes": 1}
     mapping["network"] = {"allow_private": [gallery.server.address]}
     if mapping.get("score"):

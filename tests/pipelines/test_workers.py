@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.workers import RayPool, TaskFailedError, WorkerDiedError
+from pipelines.cluster.call import WorkerDiedError
+from pipelines.workers import RayPool, TaskFailedError
 from shards.errors import BadInputError
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
-from shards.image_bytes import is_plain_jpeg
+from shards.image_bytes import plain_jpeg_frame
 from shards.image_settings import ImageSettings
 from shards.images import Decoded, Refusal, decode_stored, encode_stored, read_image, stored_copy
 
@@ -256,10 +256,56 @@ def test_stored_copy_decodes_to_the_array_that_is_measured() -> None:
 )
 def test_kept_originals_decode_upright_and_to_colours(mode: str, options: dict[str, object], is_plain: bool) -> None:
     original = saved(GRADIENT.convert(mode), "JPEG", **options)
-    assert is_plain_jpeg(original) == is_plain
+    assert (plain_jpeg_frame(original) is not None) == is_plain
     with Image.open(io.BytesIO(original)) as image:
         expected = ImageOps.exif_transpose(image).convert("RGB")
     assert np.array_equal(decode_stored(original), np.asarray(expected))
+
+
+def frame_header(width: int, height: int, channels: int = 3, depth: int = 8) -> bytes:
+    parts = b"".join(bytes([number, 0x11, 0]) for number in range(channels))
+    return struct.pack(">BBHBHHB", 0xFF, 0xC0, 8 + len(parts), depth, height, width, channels) + parts
+
+
+SCAN = b"\xff\xda\0\x08\x01\0\0\0\x3f\0"
+
+
+@pytest.mark.parametrize(
+    ("segments", "frame"),
+    [
+        (frame_header(640, 480) + SCAN, (640, 480, 3)),
+        (frame_header(65535, 1, channels=1) + SCAN, (65535, 1, 1)),
+        (frame_header(640, 480), None),  # no scan
+        (frame_header(640, 480)[:9], None),
+        (SCAN, None),  # no frame
+        (frame_header(1, 1) + frame_header(60000, 60000) + SCAN, None),
+        (frame_header(640, 0) + SCAN, None),  # its height follows the scan
+        (frame_header(640, 480, channels=4) + SCAN, None),
+        (frame_header(640, 480, depth=12) + SCAN, None),
+        (b"\xff" + frame_header(640, 480) + SCAN, None),  # padded
+        (b"", None),
+    ],
+)
+def test_frame_of_a_plain_jpeg_is_read_from_its_header(segments: bytes, frame: tuple[int, int, int] | None) -> None:
+    assert plain_jpeg_frame(b"\xff\xd8" + segments) == frame
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("keep", ["stored", "original"])
+def test_plain_jpeg_is_read_as_any_other_is(mode: str, keep: str) -> None:
+    """A comment, which changes nothing, sends it the long way round."""
+    plain = saved(GRADIENT.convert(mode), "JPEG", quality=90)
+    commented = plain[:2] + b"\xff\xfe\0\x08hello!" + plain[2:]
+    assert plain_jpeg_frame(plain) is not None
+    assert plain_jpeg_frame(commented) is None
+    one, other = (read(data, keep=keep) for data in (plain, commented))
+    assert (one.original_width, one.original_height) == (other.original_width, other.original_height)
+    assert (one.format, one.image.mode, one.image.tobytes()) == (other.format, other.image.mode, other.image.tobytes())
+
+
+def test_plain_jpeg_of_too_many_pixels_is_not_decoded() -> None:
+    claimed = b"\xff\xd8" + frame_header(60000, 60000) + SCAN
+    assert refusal(claimed) == "pixel_bomb"
 
 
 def test_scaled_decoding_stays_close_to_full_decoding() -> None:

@@ -115,8 +115,9 @@ def test_an_unreadable_record_is_named_with_what_to_do(tmp_path: Path, data: byt
     folder = StepFolder(tmp_path, "fetch")
     committed(folder)
     (folder.path / "_done" / f"000000-{MARK[:8]}.json").write_bytes(data)
-    with pytest.raises(BrokenRunError, match=r"_done/000000-.*delete it to redo the part"):
+    with pytest.raises(BrokenRunError, match=r"_done/000000-.*delete it to redo the part") as told:
         folder.record(0, MARK)
+    assert "\n" not in str(told.value)
 
 
 def test_listings_of_records_skip_what_is_none(tmp_path: Path) -> None:

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from shards.errors import DiskError, UsageError
-from shards.storage import disk_faults, list_names, open_run_folder, publish, put_if_absent, put_whole, sha256_of
+from shards.storage import (
+    disk_faults,
+    list_names,
+    open_run_folder,
+    publish,
+    put_if_absent,
+    put_whole,
+    read_whole,
+    sha256_of,
+)
 
 
 def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -56,6 +65,12 @@ def test_names_are_sorted_files_only_and_a_missing_folder_has_none(tmp_path: Pat
     assert list_names(tmp_path / "none") == []
 
 
+@pytest.mark.parametrize("size", [0, 1, 2**14 - 1, 2**14, 2**14 + 1, 100_000])
+def test_a_small_file_is_read_to_its_last_byte(tmp_path: Path, size: int) -> None:
+    (tmp_path / "a").write_bytes(b"x" * size)
+    assert read_whole(str(tmp_path / "a")) == b"x" * size
+
+
 @pytest.mark.parametrize("data", [b"", b"x", b"x" * (2**20 + 1)])
 def test_a_digest_is_that_of_all_bytes(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a").write_bytes(data)
@@ -77,5 +92,5 @@ def test_a_file_that_is_not_there_is_no_fault_of_the_disk(tmp_path: Path) -> Non
 def test_a_run_folder_is_an_absolute_local_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert open_run_folder("run") == tmp_path.resolve() / "run"
-    with pytest.raises(UsageError, match="only a local folder"):
-        open_run_folder("s3://bucket/run")
+    with pytest.raises(UsageError, match="a local folder or at an s3:// URL"):
+        open_run_folder("gs://bucket/run")

@@ -14,6 +14,8 @@ from crawler.lists.tables import plan_table, read_table_slice
 from crawler.sources import TableSource
 from shards.errors import BadInputError, UsageError
 from shards.schema import RAW_CANDIDATE
+from shards.stores.object_store import ObjectStore
+from tests.object_server import Bucket
 
 
 def source_of(*paths: Path | str, **more: Any) -> TableSource:
@@ -390,3 +392,164 @@ def test_a_sha256_that_is_missing_or_no_text_is_nothing(tmp_path: Path, value: b
 def test_a_list_without_hashes_has_none(tmp_path: Path) -> None:
     (row,) = rows_of(source_of(write(tmp_path / "t.csv", b"url,caption\nhttp://a/1,x\n")))
     assert row["expected_sha256"] is None
+
+
+def table_of(form: str, num_rows: int) -> bytes:
+    """A table with all that makes cutting hard: quotes, line ends in fields, blank lines, and rows in fields."""
+    if form == "tsv":
+        return b"url\tcaption\n" + b"".join(b'http://a/%d\t"%d\n' % (n, n) for n in range(num_rows))
+    odd = [
+        "plain",
+        '"a, b"',
+        '"x ""y"" z"',
+        '"line\nand, line\r\nend"',
+        '"http://b/1,fake\nrow"',
+        '5" pipe',
+        '""',
+        "\n",
+    ]
+    rows = [f"http://a/{n},{odd[n % 40] if n % 40 < len(odd) else n}\n" for n in range(num_rows)]
+    return ("url,caption\n" + "".join(rows)).encode()
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv"])
+def test_slices_of_a_table_of_text_are_together_the_whole_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    source = source_of(write(tmp_path / f"t.{form}", table_of(form, 400)))
+    whole = rows_of(source)
+    assert len(whole) >= 400
+    for slice_bytes in (700, 1000, 2222):
+        monkeypatch.setattr("crawler.lists.tables.SLICE_BYTES", slice_bytes)
+        pieces = plan_table(source)
+        assert len(pieces) > 2
+        rows = rows_of(source)
+        assert [row["url"] for row in rows] == [row["url"] for row in whole]
+        assert [row["text"] for row in rows] == [row["text"] for row in whole]
+        origins = [row["origin"] for row in rows]
+        assert len(set(origins)) == len(origins)
+        assert origins[0] == f"t.{form}:1"
+        assert origins[-1].startswith(f"t.{form}@{pieces[-1].start}:")
+
+
+def test_broken_rows_of_a_slice_are_numbered_from_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [b"http://a/%d,x\n" % n for n in range(100)]
+    lines[60] = b"http://a/60\n"
+    source = source_of(write(tmp_path / "t.csv", b"url,caption\n" + b"".join(lines)))
+    monkeypatch.setattr("crawler.lists.tables.SLICE_BYTES", 500)
+    rows = rows_of(source)
+    assert [row["url"] for row in rows] == [None if n == 60 else f"http://a/{n}" for n in range(100)]
+    start = next(piece.start for piece in reversed(plan_table(source)) if piece.start <= len(b"".join(lines[:60])))
+    cut = (start - len(b"url,caption\n"), [sum(map(len, lines[:n])) for n in range(100)])
+    assert rows[60]["origin"] == f"t.csv@{start}:{60 - cut[1].index(cut[0]) + 1}"
+
+
+def test_a_table_that_nowhere_shows_a_row_s_beginning_is_one_slice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = b"".join(b'http://a/%d,"two\nlines"\n' % n for n in range(200))
+    source = source_of(write(tmp_path / "t.csv", b"url,caption\n" + rows))
+    monkeypatch.setattr("crawler.lists.tables.SLICE_BYTES", 500)
+    assert len(plan_table(source)) == 1
+    assert [row["text"] for row in rows_of(source)] == ["two\nlines"] * 200
+
+
+def test_planning_a_large_table_reads_little_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "t.csv", b"url,caption\n" + b"http://a/1,x\n" * 2_000_000)
+    monkeypatch.setattr("crawler.lists.tables.SLICE_BYTES", 2**20)
+    read = []
+
+    class Counted:
+        def __init__(self, stream: pa.NativeFile) -> None:
+            self._stream = stream
+
+        def __enter__(self) -> "Counted":
+            return self
+
+        def __exit__(self, *exc: object) -> None:
+            self._stream.close()
+
+        def seek(self, place: int) -> int:
+            return int(self._stream.seek(place))
+
+        def read(self, size: int) -> bytes:
+            read.append(size)
+            return bytes(self._stream.read(size))
+
+    monkeypatch.setattr("crawler.lists.csv_slices.open_stream", lambda path, _: Counted(pa.OSFile(path, "rb")))
+    pieces = plan_table(source_of(path))
+    assert len(pieces) > 20
+    assert sum(read) <= len(pieces) * 2**16
+
+
+@pytest.mark.parametrize(
+    ("layout", "columns", "text"),
+    [
+        ("danqing", {"url": "http://a/1", "alt_text": "甲", "recaption": "乙"}, ("alt", "甲")),
+        ("taisu", {"url": "http://a/1", "caption": "甲"}, ("caption", "甲")),
+        (
+            "img2dataset",
+            {"url": "http://a/1", "caption": "甲", "sha256": "a" * 64, "status": "success"},
+            ("caption", "甲"),
+        ),
+        ("coyo", {"id": 1, "url": "http://a/1", "text": "甲"}, ("alt", "甲")),
+        ("laion", {"URL": "http://a/1", "TEXT": "甲", "similarity": 0.3}, ("alt", "甲")),
+        ("datacomp", {"uid": "0" * 32, "url": "http://a/1", "text": "甲", "sha256": "a" * 64}, ("alt", "甲")),
+    ],
+)
+def test_lists_in_parquet_are_read_by_their_layout(
+    tmp_path: Path, layout: str, columns: dict[str, Any], text: tuple[str, str]
+) -> None:
+    pq.write_table(pa.Table.from_pylist([columns]), tmp_path / "t.parquet")
+    (row,) = rows_of(source_of(tmp_path / "t.parquet", layout=layout))
+    assert (row["url"], row["kind"], row["text"], row["source"]) == ("http://a/1", *text, layout)
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv.gz", "jsonl.zst", "jsonl", "parquet"])
+def test_what_is_held_does_not_grow_with_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """Bytes that Arrow holds while rows stream by: of ten times as many rows no more."""
+    monkeypatch.setattr("crawler.lists.tables.SLICE_BYTES", 2**19)
+    monkeypatch.setattr("crawler.lists.tables.SLICE_ROWS", 5000)
+    monkeypatch.setattr(csv_rows, "BLOCK_BYTES", 2**18)
+    held = [most_held(tmp_path / f"{num_rows}.{form}", num_rows) for num_rows in (20_000, 200_000)]
+    assert held[1] < 1.3 * held[0] + 2**16
+
+
+def most_held(path: Path, num_rows: int) -> int:
+    rows = [f"http://a.cn/{n:07d}.jpg" for n in range(num_rows)]
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table({"url": rows, "caption": rows}), path, row_group_size=5000)
+    else:
+        line, head = {
+            "csv": ("{0},{0}\n", "url,caption\n"),
+            "tsv": ("{0}\t{0}\n", "url\tcaption\n"),
+            "jsonl": ('{{"url": "{0}", "caption": "{0}"}}\n', ""),
+        }[path.name.split(".")[1]]
+        data = (head + "".join(line.format(row) for row in rows)).encode()
+        packing = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+        with pa.output_stream(str(path), compression=packing) as stream:
+            stream.write(data)
+    source = source_of(path)
+    before, most, num_read = pa.total_allocated_bytes(), 0, 0
+    for piece in plan_table(source):
+        for batch in read_table_slice(piece, source):
+            num_read += batch.num_rows
+            most = max(most, pa.total_allocated_bytes() - before)
+    assert num_read == num_rows
+    return most
+
+
+def test_lists_in_an_object_store_are_read(bucket: Bucket, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"url": ["http://a/3"], "caption": ["丙"]}), tmp_path / "c.parquet")
+    store = ObjectStore(bucket.name)
+    store.put("in/a.csv", "url,caption\nhttp://a/1,甲\n".encode())
+    store.put("in/b.csv.gz", gzip.compress("url,caption\nhttp://a/2,乙\n".encode()))
+    store.put("in/c.parquet", tmp_path / "c.parquet")
+    rows = rows_of(source_of(bucket.url("in/*.csv*"), bucket.url("in/*.parquet")))
+    assert [short(row)[:3] for row in rows] == [
+        ("a.csv:1", "http://a/1", "甲"),
+        ("b.csv.gz:1", "http://a/2", "乙"),
+        ("c.parquet:1", "http://a/3", "丙"),
+    ]

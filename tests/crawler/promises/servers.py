@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from crawler.download import download_images
 from crawler.settings import CrawlerSettings, FetchSettings, NetworkSettings
-from crawler.urls import canonical_urls
+from crawler.url_columns import canonical_urls
 from shards.image_settings import ImageSettings
 from shards.schema import FETCHED, REASONS, uid_of
 

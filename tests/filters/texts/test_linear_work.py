@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from filters import contacts, names
+from filters import contacts, names, text
 from filters.measures import MEASURES, measures_of
 from filters.settings import TextSettings
 from filters.text import MAX_CHARS, normalise, text_measures
@@ -32,6 +32,16 @@ def test_a_text_beyond_the_bound_is_measured_by_nobody() -> None:
     for name, column in text_measures(found["text"], ALL).items():
         assert column.null_count == 3, name
     assert _calls("字", 10_000_000) <= _calls("字", MAX_CHARS + 1) + 50
+
+
+def test_a_text_beyond_the_bound_leaves_nothing_for_patterns_to_look_through() -> None:
+    kept, _ = text._bounded(pa.array(["a" * 10_000_000, "短"]))
+    assert (kept.to_pylist(), kept.nbytes < 100) == ([None, "短"], True)
+
+
+def test_an_address_is_of_at_most_64_letters_before_its_sign_and_nothing_goes_back_for_more() -> None:
+    assert contacts.mask_contact("x" * 100 + "@example.com") == "x" * 36 + contacts.CONTACT_MASK
+    assert "{1,64}+" in contacts._EMAIL
 
 
 @pytest.mark.parametrize("pattern", [contacts._CONTACT, contacts._IDENTITY, contacts._NAMED])

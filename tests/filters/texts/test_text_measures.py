@@ -1,8 +1,5 @@
 """What is measured of texts beyond counts of characters: a table for each measure, with edges and nulls."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +11,6 @@ from filters.settings import TextSettings
 from filters.text import MAX_CHARS, normalise, normalise_with_sources, text_measures
 from filters.texts.beside import Beside
 from filters.texts.phrases import LISTS, PhraseMatcher, read_phrases
-from filters.texts.words import tagged
 
 ALL = measures_of(MEASURES, "collect", "text")
 
@@ -243,30 +239,3 @@ def test_texts_as_long_as_may_be_have_measures_within_their_ranges(hostile: str)
         ends = MEASURES[name].range
         value = column.to_pylist()[0]
         assert ends is None or ends[0] <= value <= ends[1], name
-
-
-def test_rjieba_counts_nouns_nearly_as_jieba_does() -> None:
-    path = Path(__file__).parents[3] / "infra" / "labelled" / "boilerplate.tsv"
-    texts = [row.split("\t")[1] for row in path.read_text(encoding="utf-8").splitlines()[1:]]
-    asked = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _BY_JIEBA],
-        input=json.dumps(texts),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    pairs = zip([tagged([text]) for text in texts], json.loads(asked.stdout), strict=True)
-    num_equal = sum(_nouns(ours) == _nouns(theirs) for ours, theirs in pairs)
-    # 545 of 553: they part ways in runs of single characters, which each joins by a model of its own.
-    assert num_equal >= 0.98 * len(texts)
-
-
-def _nouns(words: list[tuple[str, str]]) -> int:
-    return sum(tag.startswith("n") for _, tag in words)
-
-
-_BY_JIEBA = """
-import json, sys
-from jieba import posseg
-print(json.dumps([[(pair.word, pair.flag) for pair in posseg.cut(text)] for text in json.load(sys.stdin)]))
-"""

@@ -4,7 +4,7 @@ from pickle import UnpicklingError
 
 import pytest
 
-from filters.clip.faults import users_fault
+from filters.users_faults import users_fault
 from shards.errors import UsageError
 
 

@@ -1,0 +1,70 @@
+"""The inner loop that finds words in single characters, compiled."""
+
+import numpy as np
+import numpy.typing as npt
+
+from shards.compiled import compiled
+
+Bools = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+States = npt.NDArray[np.int16]
+
+
+@compiled
+def likeliest_states(
+    characters: Integers,
+    runs: Integers,
+    starts: Doubles,
+    steps: Doubles,
+    after: Integers,
+    ends: Integers,
+    emissions: Doubles,
+    allowed: Bools,
+) -> States:
+    """The states of the likeliest way through each run of characters: `int16 [characters]`; of equal ones the later.
+
+    Run `n` is `characters[runs[n]:runs[n + 1]]`, none empty. `starts` is `[states]`, `emissions` and `allowed` are
+    `[kinds of characters, states]`. The steps that lead on from a state have their logarithms in
+    `steps[ends[state]:ends[state + 1]]` and the states after it in `after`. A character that none of its own states
+    can stand at takes any that may follow.
+    """
+    num_states = len(starts)
+    came_from = np.zeros((len(characters), num_states), np.int16)
+    values, best = np.empty(num_states), np.empty(num_states)
+    reached, expected = np.empty(num_states, np.bool_), np.empty(num_states, np.bool_)
+    way = np.zeros(len(characters), np.int16)
+    for run in range(len(runs) - 1):
+        first, end = runs[run], runs[run + 1]
+        for state in range(num_states):
+            reached[state] = allowed[characters[first], state]
+            values[state] = starts[state] + emissions[characters[first], state]
+        for place in range(first + 1, end):
+            kind = characters[place]
+            expected[:] = False
+            best[:] = -np.inf
+            is_any_own = False
+            for state in range(num_states):
+                if not reached[state]:
+                    continue
+                value_here = values[state]
+                for edge in range(ends[state], ends[state + 1]):
+                    following = after[edge]
+                    value = value_here + steps[edge] + emissions[kind, following]
+                    expected[following] = True
+                    if value >= best[following]:
+                        best[following] = value
+                        came_from[place, following] = state
+            for state in range(num_states):
+                is_any_own |= expected[state] and allowed[kind, state]
+            for state in range(num_states):
+                values[state] = best[state]
+                reached[state] = expected[state] and (allowed[kind, state] or not is_any_own)
+        last = -1
+        for state in range(num_states):
+            if reached[state] and (last < 0 or values[state] >= values[last]):
+                last = state
+        for place in range(end - 1, first - 1, -1):
+            way[place] = last
+            last = came_from[place, last]
+    return way
