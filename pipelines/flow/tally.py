@@ -22,7 +22,7 @@ def percentiles(tables: Iterable[pa.Table]) -> pa.Table:
     """
     counts: dict[float, int] = {}
     for table in tables:
-        values, numbers = np.unique(table["clip_score"].drop_null().to_numpy(), return_counts=True)
+        values, numbers = np.unique(_scores(table).drop_null().to_numpy(), return_counts=True)
         for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
             counts[value] = counts.get(value, 0) + number
     scores = sorted(counts)
@@ -34,9 +34,16 @@ def percentiles(tables: Iterable[pa.Table]) -> pa.Table:
 
 def with_shares(table: pa.Table, tally: pa.Table) -> pa.Table:
     """The table with `clip_pct` from its tally; null for what fell or has no score."""
-    place = pc.index_in(table["clip_score"], tally["clip_score"].combine_chunks())
+    place = pc.index_in(_scores(table), tally["clip_score"].combine_chunks())
     share = tally["clip_pct"].combine_chunks().take(place)
     return put(table, "clip_pct", pc.if_else(pc.is_null(table["drop_reason"]), share, pa.scalar(None, share.type)))
+
+
+def _scores(table: pa.Table) -> pa.ChunkedArray:
+    """The scores of a part; none of its samples may have got so far, and then it has no such column."""
+    if "clip_score" in table.column_names:
+        return table["clip_score"]
+    return pa.chunked_array([pa.nulls(table.num_rows, pa.float64())])
 
 
 def with_later(table: pa.Table, name: str, later: pa.Table, keep: Keep) -> pa.Table:

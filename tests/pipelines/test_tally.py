@@ -110,3 +110,10 @@ def test_without_repeats_all_pairs_rank_first() -> None:
     later = later_than_first(pair_rows(part, "best_score"), "pair_rank")
     assert later.num_rows == 0
     assert with_later(part, "pair_rank", later, "best_score")["texts"].to_pylist()[0][0]["pair_rank"] == 1
+
+
+def test_parts_of_which_nothing_was_scored_have_no_shares() -> None:
+    unscored = pa.table({"drop_reason": pa.array(["timeout", None])})
+    tally = percentiles([unscored])
+    assert tally.num_rows == 0
+    assert with_shares(unscored, tally)["clip_pct"].to_pylist() == [None, None]
