@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import IO, BinaryIO, Self
+from typing import IO, BinaryIO
+
+from shards.closing import Closing
 
 Answer = Callable[[bytes, bytes], bytes]
 """A child's answer to a question and the bytes that it is about."""
@@ -46,7 +47,7 @@ def die_with_parent() -> None:
         os._exit(1)
 
 
-class AnsweringChild:
+class AnsweringChild(Closing):
     """A child that answers one question after another; what breaks it costs that answer alone.
 
     It is started with the first question, and anew after its end. Not for use by two threads at once.
@@ -93,14 +94,6 @@ class AnsweringChild:
             with contextlib.suppress(BrokenPipeError):
                 assert pipe is not None
                 pipe.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._child is None or self._child.poll() is not None:

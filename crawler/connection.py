@@ -1,6 +1,7 @@
 """Connections that bound everything an answer may bring, and that never take one request's answer for another's."""
 
 import asyncio
+from contextlib import ExitStack
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,11 +70,10 @@ class FewIdleConnections(aiohttp.TCPConnector):
         connection = await super().connect(req, traces, timeout)
         leaving = departure.get()
         if leaving is not None:
-            try:
+            with ExitStack() as unless_due:
+                unless_due.callback(connection.release)
                 await leaving.due()
-            except BaseException:
-                connection.release()
-                raise
+                unless_due.pop_all()
         return connection
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:

@@ -9,20 +9,9 @@ from itertools import chain
 from typing import NamedTuple, Self
 
 from crawler.image_role import Role
+from shards.text_kinds import TEXT_KINDS
 
-KINDS = (
-    "alt",
-    "title",
-    "aria_label",
-    "figcaption",
-    "caption",
-    "surrounding",
-    "first_sentence",
-    "heading",
-    "link",
-    "page_title",
-    "description",
-)
+KINDS = tuple(kind for kind in TEXT_KINDS if kind != "query")
 """Every kind of text that a page gives."""
 
 _KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}

@@ -4,12 +4,11 @@ import json
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from types import TracebackType
-from typing import Self
 
 from crawler.child_process import AnsweringChild, answer_questions
 from crawler.extract import Page, extract_page
 from crawler.page_candidates import PageCandidates
+from shards.closing import Closing
 
 PARSE_SECONDS = 5.0
 MAX_MEMORY_BYTES = 2 * 2**30
@@ -31,7 +30,7 @@ class HtmlPage:
     wants_links: bool = True
 
 
-class PageParser:
+class PageParser(Closing):
     """`extract_page` at one remove. A context manager; not for use by two threads at once."""
 
     def __init__(self, agent: str, parse_seconds: float = PARSE_SECONDS) -> None:
@@ -63,14 +62,6 @@ class PageParser:
 
     def close(self) -> None:
         self._child.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def main() -> None:

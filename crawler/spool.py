@@ -6,8 +6,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
+
+from shards.closing import Closing
 
 _HEAD = struct.Struct(">4sIII")  # magic, length of the row, length of the stored bytes, CRC-32 of both
 _MAGIC = b"CuSp"
@@ -23,7 +24,7 @@ class SpoolEntry(NamedTuple):
     stored_length: int
 
 
-class Spool:
+class Spool(Closing):
     """Entries of one part under one set of deciding settings; `key` names them, and another key starts anew.
 
     Rows stay in the file: of ten thousand of them in memory, a part's worker would take 20 MB more.
@@ -52,14 +53,6 @@ class Spool:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _append(self, row: dict[str, object], stored: bytes) -> SpoolEntry:
         described = json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")

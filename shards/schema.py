@@ -4,6 +4,8 @@ import hashlib
 
 import pyarrow as pa
 
+from shards.text_kinds import TEXT_KINDS
+
 SCHEMA_VERSION = "1"
 
 REASONS = (
@@ -39,22 +41,6 @@ REASONS = (
     "removed",
 )
 """What the web did: the closed list of drop reasons that are not names of rules."""
-
-TEXT_KINDS = (
-    "caption",
-    "figcaption",
-    "alt",
-    "title",
-    "aria_label",
-    "surrounding",
-    "first_sentence",
-    "heading",
-    "link",
-    "page_title",
-    "description",
-    "query",
-)
-"""The kinds of text, best first: the order that breaks ties. Kinds not listed come after, by name."""
 
 STAGES = ("crawl", "collect", "admit", "fetch", "measure", "dedup", "score", "select", "release")
 

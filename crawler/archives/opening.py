@@ -1,7 +1,6 @@
 """Archives and their indexes opened where they lie: on disk, in an object store, or on a web server."""
 
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -9,6 +8,7 @@ from crawler.input_files import open_stream
 from crawler.remote.http_file import HttpFile
 from crawler.remote.range_client import MissingFileError, RangeClient
 from crawler.remote.reach import Reach
+from shards.closing import Closing
 from shards.errors import BadInputError
 from shards.stores.object_store import ObjectStore, is_url, split_url
 
@@ -27,7 +27,7 @@ class Bytes(Protocol):
     def close(self) -> None: ...
 
 
-class Opener:
+class Opener(Closing):
     """Opens files by path or address. Web servers are asked politely, one request at a time."""
 
     def __init__(self, reach: Reach | None = None) -> None:
@@ -68,14 +68,6 @@ class Opener:
 
     def close(self) -> None:
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Window:

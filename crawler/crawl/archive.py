@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from crawler.warc import WarcPage, read_responses
+from shards.closing import Closing
 
 _STEP = 1 << 16
 _FAULT_TYPE = "application/warc-fields"
@@ -29,7 +29,7 @@ class KeptFault:
     offset: int | None = None
 
 
-class CrawlArchive:
+class CrawlArchive(Closing):
     """Appends records, each flushed, and knows what an earlier attempt at the same part left behind."""
 
     def __init__(self, path: Path, resume_from: Path | None, about: dict[str, str]) -> None:
@@ -101,14 +101,6 @@ class CrawlArchive:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _keep(self, earlier: Path) -> None:
         """Takes over the complete members of an earlier attempt's file, and notes what they record."""

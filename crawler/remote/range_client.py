@@ -7,8 +7,6 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 from crawler.guard import is_blocked
@@ -16,6 +14,7 @@ from crawler.remote.connection import GuardedConnection, Origin
 from crawler.remote.reach import Reach
 from crawler.resolver import is_transient
 from crawler.urls import canonical_url, resolve
+from shards.closing import Closing
 from shards.errors import BadInputError
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -78,7 +77,7 @@ class Answer:
         return False
 
 
-class RangeClient:
+class RangeClient(Closing):
     """Requests for ranges, one after the other. Raises BadInputError for what no further attempt would mend."""
 
     def __init__(self, reach: Reach, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -120,14 +119,6 @@ class RangeClient:
             self.done(answer)
         while self._idle:
             self._idle.popitem()[1].close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _request(
         self, url: str, current: str, start: int, stop: int | None

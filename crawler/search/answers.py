@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from shards.closing import Closing
 
 Place = tuple[int, int]
 """The query's line in its list, and the page, from 0."""
@@ -46,7 +47,7 @@ class Answer:
         return cls(**facts, body=body)
 
 
-class AnswerSpool:
+class AnswerSpool(Closing):
     """The answers of one part, each appended at once. What a killed attempt left is taken up, a torn end cut off."""
 
     def __init__(self, path: Path) -> None:
@@ -82,14 +83,6 @@ class AnswerSpool:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _append(self, line: bytes) -> int:
         left = memoryview(line)

@@ -3,19 +3,19 @@
 import json
 from dataclasses import asdict
 from functools import partial
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from crawler.child_process import AnsweringChild, answer_questions
 from crawler.search.items import Picked, picked
 from crawler.search.settings import Endpoint, split_css
+from shards.closing import Closing
 
 PICK_SECONDS = 5.0
 MAX_MEMORY_BYTES = 2 * 2**30
 _ADDRESSES = ("url", "page_url", "next_page")
 
 
-class HtmlPicker:
+class HtmlPicker(Closing):
     """`pick_html` at one remove, for one endpoint: what breaks the parser costs that answer alone."""
 
     def __init__(self, endpoint: Endpoint, pick_seconds: float = PICK_SECONDS) -> None:
@@ -31,14 +31,6 @@ class HtmlPicker:
 
     def close(self) -> None:
         self._child.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The pool of one call of `curate run`: this machine's, or a cluster's that can write where the run goes."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from pipelines.cluster.out_folder import check_out, is_local
@@ -18,9 +19,8 @@ def open_pool(
         return RayPool(None, workers)
     seen_by_all = str(open_run_folder(out)) if is_local(out) else None
     pool = RayPool(address, workers, settings.wait_for_nodes_s, seen_by_all)
-    try:
+    with ExitStack() as unless_fit:
+        unless_fit.callback(pool.close)
         check_out(out, len(pool.nodes), is_shared)
-    except BaseException:
-        pool.close()
-        raise
+        unless_fit.pop_all()
     return pool

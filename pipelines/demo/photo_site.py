@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from pipelines.demo.album import Album
 from pipelines.demo.pages import Answer, Page, make_content
 from pipelines.demo.photos import check_photos
+from shards.closing import Closing
 from shards.errors import UsageError
 
 DEFAULT_PORT = 18080
@@ -56,7 +56,7 @@ def build_site(folder: Path, port: int = DEFAULT_PORT) -> Site:
     return Site(folder, content.answers)
 
 
-class RunningSite:
+class RunningSite(Closing):
     """A site being served from threads of its own; `close` ends it."""
 
     def __init__(self, server: "_Server") -> None:
@@ -70,14 +70,6 @@ class RunningSite:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def serve(site: Site, port: int = DEFAULT_PORT, log: Path | None = None) -> RunningSite:

@@ -5,13 +5,12 @@ import io
 import re
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.explore.agreement import Answers, Item
+from shards.closing import Closing
 from shards.errors import BadInputError, OutputInUseError, UsageError
 from shards.storage import disk_faults, put_whole
 
@@ -32,7 +31,7 @@ def checked_annotator(name: str) -> str:
     return name
 
 
-class AnswerBook:
+class AnswerBook(Closing):
     """The answers of one annotator. Held by one process at a time; the file is written anew after each answer.
 
     Raises `OutputInUseError` where another process has the annotator's file, `BadInputError` where it is no such file.
@@ -76,14 +75,6 @@ class AnswerBook:
 
     def close(self) -> None:
         self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def answers_of_all(folder: Path) -> dict[str, Answers]:

@@ -5,7 +5,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -202,13 +202,16 @@ class ObjectStore:
         what = self._writing(key, size)
         place = {"Bucket": self.bucket, "Key": key}
         place["UploadId"] = self._ask(lambda: self._client.create_multipart_upload(**place)["UploadId"], what)
-        try:
+        with ExitStack() as unless_whole:
+            unless_whole.callback(self._abandon, place, what)
             pieces = list(self._pieces(place, source, max(_PIECE_BYTES, -(-size // _MOST_PIECES)), what))
             self._join(place, pieces, size, what)
-        except BaseException:
-            with suppress(StoreAwayError, FileNotFoundError):
-                self._ask(lambda: self._client.abort_multipart_upload(**place), what)
-            raise
+            unless_whole.pop_all()
+
+    def _abandon(self, place: dict[str, str], what: str) -> None:
+        """Forget the pieces of an upload that will not be whole; where that fails, the next run forgets them."""
+        with suppress(StoreAwayError, FileNotFoundError):
+            self._ask(lambda: self._client.abort_multipart_upload(**place), what)
 
     def _pieces(self, place: dict[str, str], source: Path, piece_bytes: int, what: str) -> Iterator[dict[str, Any]]:
         number = 0

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from filters.falls import fell_by_texts
 from filters.rules import RuleEngine
-from shards.schema import TEXT_KINDS
+from shards.text_kinds import TEXT_KINDS
 
 
 def fallen(kinds: list[str | None]) -> pa.Table:

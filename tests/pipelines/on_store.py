@@ -9,6 +9,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import patch
 
 from pipelines.launch import RunResult, run_recipe
 from pipelines.progress import Progress
@@ -81,5 +82,5 @@ def _run(mapping: dict[str, Any], bucket: Bucket, environment: dict[str, str], d
             if is_last:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    ObjectStore._ask = asked  # type: ignore[method-assign]
-    run_on_store(mapping, bucket)
+    with patch.object(ObjectStore, "_ask", asked):
+        run_on_store(mapping, bucket)

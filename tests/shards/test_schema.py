@@ -2,7 +2,8 @@
 
 import pytest
 
-from shards.schema import FETCHED, RAW_CANDIDATE, REASONS, TEXT_KINDS, kind_rank, uid_of
+from shards.schema import FETCHED, RAW_CANDIDATE, REASONS, kind_rank, uid_of
+from shards.text_kinds import TEXT_KINDS
 
 
 @pytest.mark.parametrize(

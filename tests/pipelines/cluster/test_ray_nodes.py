@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cluster.call import NodeLostError, WorkerDiedError
+from pipelines.cluster.joining import prepare_environment
 from pipelines.cluster.place import ANYWHERE, Place
 from pipelines.workers import RayPool
 from shards.errors import TryAgainError, UsageError
@@ -30,6 +31,7 @@ class Joined:
 
 @pytest.fixture(scope="module")
 def joined() -> Iterator[Joined]:
+    prepare_environment(local=True)  # what is restored behind the patch has the mode that later pools have
     with pytest.MonkeyPatch.context() as patch, cluster() as made:
         made.start_node("crawl", NODE_NAME="a")
         to_be_lost = made.start_node("gpu", NODE_NAME="b")
