@@ -21,6 +21,9 @@ SAME_BYTES = 0xFFFFFFFF
 MAX_SECONDS = 30
 """CPU seconds, and by the parent's clock seconds, that one image may take."""
 
+_LESS_URGENT = 4
+"""Steps of niceness below the process that sends requests: these go at their moments, while decoding can wait."""
+
 _SPARE_MEMORY = 32 * 2**20
 _BYTES_PER_PIXEL = 18  # measured: 17.5 for grey PNG and for WebP with alpha, the dearest of all, wire bytes included
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -43,6 +46,7 @@ def serve(settings_json: str) -> None:
     """Reads length-prefixed images from stdin, answers with facts and stored bytes in the same order, ends at EOF."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy, which hands pixels over, starts a thread per core otherwise
     _die_with_parent()
+    os.nice(_LESS_URGENT)
     settings = _Bounds(**json.loads(settings_json))
     _warm_up(settings)
     _limit_memory(_address_space() + _SPARE_MEMORY + _BYTES_PER_PIXEL * settings.max_pixels)

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from shards.errors import UsageError
-from shards.stores.object_listing import take_over_parsing
+from shards.stores.object_listing import read_listings_here
 from shards.stores.patience import Patience
 
 _CONNECT_TIMEOUT_S = 10
@@ -41,7 +41,7 @@ def s3_client() -> Any:
         client = boto3.session.Session().client("s3", config=config)  # the default one keeps keys of before
     except (BotoCoreError, ValueError) as error:
         raise UsageError(f"the settings for object stores (AWS_* or ~/.aws/config) cannot be used: {error}") from error
-    client.meta.events.register_first("before-parse.s3.ListObjectsV2", take_over_parsing)
+    read_listings_here(client.meta.events)
     client.meta.events.register("before-call.s3.PutObject", _add_headers)
     return client
 

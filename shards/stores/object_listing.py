@@ -1,9 +1,15 @@
 """Pages of an object listing, read quickly: at 100,000 objects most of the time would go into parsing dates."""
 
+import re
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 from xml.sax.saxutils import unescape
+
+_USUAL_OBJECT = re.compile(
+    r"\s*<Key>([^<]*)</Key>.*?<ETag>([^<]*)</ETag>.*?<Size>(\d+)</Size>.*?</Contents>", re.DOTALL
+)
+"""What follows `<Contents>`, in the order in which AWS, MinIO and Aliyun give an object's fields."""
 
 LISTED = "curate-listed"
 """Where a page's objects lie in the parsed answer."""
@@ -28,15 +34,16 @@ class Page(NamedTuple):
 def read_page(xml: bytes) -> Page | None:
     """A page of ListObjectsV2; None for what is another document. Raises `ElementTree.ParseError` for half a page.
 
-    The objects are cut out as text, which takes a quarter of a parser's time, and the rest is parsed.
+    The objects are cut out as text, which takes a tenth of a parser's time, and the rest is parsed.
     """
-    rest: list[str] = []
-    objects: list[StoredObject] = []
-    for number, piece in enumerate(xml.decode().split("<Contents>")):
-        told, end, after = piece.partition("</Contents>") if number else ("", "", piece)
-        rest.append(after if end or not number else f"<Contents>{told}")
-        if end:
-            objects.append(StoredObject(_text(told, "Key"), int(_text(told, "Size")), _text(told, "ETag").strip('"')))
+    head, *pieces = xml.decode().split("<Contents>")
+    rest, objects = [head], []
+    for piece in pieces:
+        found = _USUAL_OBJECT.match(piece)
+        after, one = (piece[found.end() :], _usual(found)) if found else _unusual(piece)
+        rest.append(after)
+        if one is not None:
+            objects.append(one)
     root = ElementTree.fromstring("".join(rest))
     # The name space differs from store to store, and some have none.
     space = root.tag[: root.tag.index("}") + 1] if root.tag.startswith("{") else ""
@@ -50,12 +57,29 @@ def read_page(xml: bytes) -> Page | None:
     return Page(objects, prefixes, root.findtext(f"{space}NextContinuationToken") if is_cut else None)
 
 
+def _usual(found: re.Match[str]) -> StoredObject:
+    key, etag, size = found.groups()
+    return StoredObject(_plain(key) if "&" in key else key, int(size), _plain(etag.replace("&quot;", "")).strip('"'))
+
+
+def _unusual(piece: str) -> tuple[str, StoredObject | None]:
+    """An object whose fields come in another order, and what follows it; the whole piece where it does not end."""
+    told, end, after = piece.partition("</Contents>")
+    if not end:
+        return f"<Contents>{piece}", None
+    return after, StoredObject(_text(told, "Key"), int(_text(told, "Size")), _text(told, "ETag").strip('"'))
+
+
 def _text(told: str, field: str) -> str:
     """The text of a field of one object. Raises `ElementTree.ParseError` where it is not there."""
     start, end = told.find(f"<{field}>"), told.find(f"</{field}>")
     if not 0 <= start < end:
         raise ElementTree.ParseError(f"an object without {field}")
     text = told[start + len(field) + 2 : end]
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
     return unescape(text, {"&quot;": '"', "&apos;": "'"}) if "&" in text else text
 
 
@@ -63,9 +87,28 @@ def _is_plain(key: str) -> bool:
     return "%" not in key and "+" not in key
 
 
-def take_over_parsing(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    """Botocore's hook before it parses an answer to ListObjectsV2: read the page here, and leave it an empty one."""
-    page = read_page(response_dict["body"]) if response_dict["status_code"] == 200 else None
+def read_listings_here(events: Any) -> None:
+    """Let a client's answers to ListObjectsV2 be read by `read_page`, before botocore parses them, once or twice."""
+    from botocore import handlers
+
+    # Whether a 200 is an error in truth botocore sees by parsing the whole answer; it is to look at what we leave.
+    looks_for_errors = getattr(handlers, "_handle_200_error", None)
+    if looks_for_errors is not None:
+        events.unregister(_EVENT, looks_for_errors)
+    events.register_first(_EVENT, _take_over_parsing)
+    if looks_for_errors is not None:
+        events.register_first(_EVENT, looks_for_errors)
+
+
+_EVENT = "before-parse.s3.*"
+
+
+def _take_over_parsing(
+    operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+) -> None:
+    if operation_model.name != "ListObjectsV2" or response_dict["status_code"] != 200:
+        return
+    page = read_page(response_dict["body"])
     if page is not None:
         customized_response_dict[LISTED] = page
         response_dict["body"] = b"<ListBucketResult/>"

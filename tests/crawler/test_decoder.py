@@ -188,6 +188,15 @@ def test_children_are_gone_when_the_pool_is_left() -> None:
             os.kill(pid, 0)
 
 
+def test_a_child_is_less_urgent_than_who_sends_requests() -> None:
+    async def run() -> list[int]:
+        async with DecoderPool(SETTINGS, 1) as pool:
+            await pool.decode(picture())
+            return [os.getpriority(os.PRIO_PROCESS, child._process.pid) for child in pool._children]
+
+    assert asyncio.run(run()) == [min(19, os.getpriority(os.PRIO_PROCESS, 0) + 4)]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
 def test_a_decoding_child_dies_with_its_parent(tmp_path: Path) -> None:
     parent = textwrap.dedent("""

@@ -4,10 +4,11 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from shards.errors import BadInputError, UsageError
+from shards.errors import TryAgainError, UsageError
 from shards.stores.object_listing import read_page
 from shards.stores.object_store import ObjectStore, is_url, split_url
 from shards.stores.patience import Patience, StoreAwayError, StoreRefusedError
@@ -73,6 +74,31 @@ def test_a_page_without_a_name_space_or_objects_is_read() -> None:
     assert read_page(b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>") == ([], [], None)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "<Key>a&amp;b%20c</Key><LastModified>2026</LastModified><ETag>&quot;e1&quot;</ETag><Size>12</Size><Owner/>",
+        "\n  <Key>a&amp;b%20c</Key>\n  <ETag>e1</ETag>\n  <Type>Normal</Type>\n  <Size>12</Size>\n",
+        '<Size>12</Size><ETag>"e1"</ETag><Key>a&amp;b%20c</Key>',
+    ],
+)
+def test_objects_are_read_in_whatever_order_their_fields_come(told: str) -> None:
+    page = read_page(
+        f"<ListBucketResult><EncodingType>url</EncodingType><Contents>{told}</Contents> <Contents>{told}</Contents>"
+        "<CommonPrefixes><Prefix>x%2By/</Prefix></CommonPrefixes><IsTruncated>true</IsTruncated>"
+        "<NextContinuationToken>next</NextContinuationToken></ListBucketResult>".encode()
+    )
+    assert page == ([("a&b c", 12, "e1")] * 2, ["x+y/"], "next")
+
+
+@pytest.mark.parametrize(
+    "told", ["<Contents><Key>a</Key><ETag>e</ETag><Size>1</Size>", "<Contents><Key>a</Key><Size>1</Size></Contents>"]
+)
+def test_half_a_page_is_no_page(told: str) -> None:
+    with pytest.raises(ElementTree.ParseError):
+        read_page(f"<ListBucketResult>{told}</ListBucketResult>".encode())
+
+
 def test_a_large_file_goes_in_pieces_and_comes_back_whole(bucket: Bucket, tmp_path: Path) -> None:
     store, data = store_of(bucket), os.urandom(33 << 20)
     (tmp_path / "large").write_bytes(data)
@@ -116,7 +142,7 @@ def test_an_object_that_changes_while_it_is_read_is_told(bucket: Bucket) -> None
     with store.open("file") as file:
         file.read(1)
         store.put("file", b"\1" * (5 << 20))
-        with pytest.raises(BadInputError, match="another object came in its place"):
+        with pytest.raises(TryAgainError, match="another object came in its place"):
             file.read()
 
 
