@@ -102,9 +102,13 @@ def rows_of_lane(paths: Sequence[Path], lane: int | None) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def first_round(seeds: Sequence[str], lanes: int = 1) -> pa.Table:
-    """The seeds as a FRONTIER table of depth 0. Raises UsageError naming all seeds that are no http(s) URLs."""
-    rows = sorted((lane_of(host_of(url), lanes), host_of(url), url) for url in set(_seed_urls(seeds)))
+def first_round(seeds: Sequence[str], lanes: int = 1, max_pages: int | None = None) -> pa.Table:
+    """The first `max_pages` seeds as a FRONTIER table of depth 0, or all of them.
+
+    Raises UsageError naming all seeds that are no http(s) URLs.
+    """
+    urls = list(dict.fromkeys(_seed_urls(seeds)))[:max_pages]
+    rows = sorted((lane_of(host_of(url), lanes), host_of(url), url) for url in urls)
     places: Counter[str] = Counter()
     made = []
     for lane, host, url in rows:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from crawler.archives.source import WarcSource
 from crawler.lists.shards_source import ShardsSource
+from crawler.part_of_source import Limit, Sample
 from crawler.search.source import SearchSource
 from shards.layouts import LAYOUTS, Layout
 from shards.settings import Section
@@ -46,6 +47,8 @@ class TableSource(Section):
     )
     category: str | ColumnName | None = Field(default=None, description="The images' category.")
     license: str | ColumnName | None = Field(default=None, description="The images' licence.")
+    limit: Limit = None
+    sample: Sample = None
 
     @model_validator(mode="after")
     def _one_way_to_find_columns(self) -> Self:
@@ -128,6 +131,13 @@ class CrawlSource(Section):
     max_url_chars: int = Field(default=2048, ge=16, le=8192, description="Longer links are not followed.")
     max_links_per_page: int = Field(default=2000, ge=0, description="Links taken from one page at most.")
     max_sitemap_urls: int = Field(default=50_000, ge=0, description="URLs taken from one host's sitemaps at most.")
+    limit: Limit = None
+    sample: Sample = None
+
+    @property
+    def most_pages(self) -> int:
+        """Pages of the whole crawl at most, by either bound."""
+        return self.max_pages if self.limit is None else min(self.max_pages, self.limit)
 
     @field_validator("seeds")
     @classmethod

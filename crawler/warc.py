@@ -57,20 +57,17 @@ class WarcPage:
 
 def warc_slices(
     paths: Sequence[str], paths_file: str | None = None, prefix: str = "", reach: Reach | None = None
-) -> list[WarcSlice]:
-    """One slice a file, in order of name. Raises BadInputError for a file that is empty or no WARC, as far as it can be
-    looked at: those of lists and of web servers show it when they are read."""
+) -> Iterator[WarcSlice]:
+    """One slice a file, in order of name, each looked at when it is asked for. Raises BadInputError for a file that is
+    empty or no WARC, as far as that can be seen: those of lists and of web servers show it when they are read."""
     with Opener(reach) as opener:
         files = listed_files(paths, paths_file, prefix, opener)
-    slices = [WarcSlice(file.path, file.name, file.num_bytes) for file in files]
-    for piece in slices:
-        if piece.num_bytes is None:
-            continue
-        if piece.num_bytes == 0:
-            raise BadInputError(f"{piece.path}: empty file (0 bytes); expected WARC records")
-        if not _starts_as_warc(piece.path):
-            raise BadInputError(f"{piece.path}: does not start with a WARC record; ARC files are not read")
-    return slices
+    for file in files:
+        if file.num_bytes == 0:
+            raise BadInputError(f"{file.path}: empty file (0 bytes); expected WARC records")
+        if file.num_bytes is not None and not _starts_as_warc(file.path):
+            raise BadInputError(f"{file.path}: does not start with a WARC record; ARC files are not read")
+        yield WarcSlice(file.path, file.name, file.num_bytes)
 
 
 def read_warc(

@@ -24,15 +24,15 @@ def is_informative(pixels: Pixels) -> bool:
     return _has_structure(_differences(pixels))
 
 
-def hash_and_information(pixels: Pixels) -> tuple[int, bool]:
-    """Both at the cost of one."""
-    differences = _differences(pixels)
+def hash_and_information(pixels: Pixels, turned: Pixels | None = None) -> tuple[int, bool]:
+    """Both at the cost of one; `turned` is their grey on its side, if it is there."""
+    differences = _differences(pixels, turned)
     return _bits(differences), _has_structure(differences)
 
 
-def _differences(pixels: Pixels) -> npt.NDArray[np.int16]:
+def _differences(pixels: Pixels, turned: Pixels | None = None) -> npt.NDArray[np.int16]:
     """How much brighter each cell is than the one to its left: int16 [8, 8], in levels."""
-    cells = shrunk(grey_of(pixels), _WIDTH_PX, _HEIGHT_PX).astype(np.int16)
+    cells = shrunk(grey_of(pixels), _WIDTH_PX, _HEIGHT_PX, turned).astype(np.int16)
     return cells[:, 1:] - cells[:, :-1]
 
 

@@ -23,9 +23,9 @@ def is_informative(pixels: Pixels) -> bool:
     return _has_structure(_low_frequencies(pixels))
 
 
-def hash_and_information(pixels: Pixels) -> tuple[int, bool]:
-    """Both at the cost of one."""
-    low = _low_frequencies(pixels)
+def hash_and_information(pixels: Pixels, turned: Pixels | None = None) -> tuple[int, bool]:
+    """Both at the cost of one; `turned` is their grey on its side, if it is there."""
+    low = _low_frequencies(pixels, turned)
     return _bits(low), _has_structure(low)
 
 
@@ -46,8 +46,8 @@ def _has_structure(low: npt.NDArray[np.float64]) -> bool:
     return int(np.count_nonzero(strong)) >= _MIN_COEFFICIENTS
 
 
-def _low_frequencies(pixels: Pixels) -> npt.NDArray[np.float64]:
-    from scipy.fftpack import dct
+def _low_frequencies(pixels: Pixels, turned: Pixels | None = None) -> npt.NDArray[np.float64]:
+    from scipy.fftpack import dctn  # to the bit as imagehash's two calls of dct, first along columns
 
-    frequencies = dct(dct(shrunk(grey_of(pixels), _SMALL_PX, _SMALL_PX), axis=0), axis=1)
+    frequencies = dctn(shrunk(grey_of(pixels), _SMALL_PX, _SMALL_PX, turned), axes=(0, 1))
     return np.asarray(frequencies[:_LOW_FREQUENCIES, :_LOW_FREQUENCIES], dtype=np.float64)

@@ -18,16 +18,17 @@ def grey_of(pixels: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(pixels).convert("L"))
 
 
-def shrunk(grey: Pixels, width_px: int, height_px: int) -> Pixels:
-    """Lanczos to uint8 [height_px, width_px], whichever Pillow is here.
+def shrunk(grey: Pixels, width_px: int, height_px: int, turned: Pixels | None = None) -> Pixels:
+    """Lanczos to uint8 [height_px, width_px], whichever Pillow is here. `turned` is the image on its side, if it lies
+    there already.
 
     It narrows first, unless the height shrinks by twice as many pixels as the width: Pillow before 13 always did, and
     so has another bit in some tall images.
     """
     height, width = grey.shape
     if height - height_px > 2 * max(0, width - width_px):
-        return _narrowed(_lowered(grey, height_px), width_px)
-    return _lowered(_narrowed(grey, width_px), height_px)
+        return _narrowed(_turned(_lowered(grey, height_px)), width_px)
+    return _lowered(_narrowed(_turned(grey) if turned is None else turned, width_px), height_px)
 
 
 def _lowered(grey: Pixels, height_px: int) -> Pixels:
@@ -38,8 +39,15 @@ def _lowered(grey: Pixels, height_px: int) -> Pixels:
     return lanczos_kernels.along_columns(grey, *_weights(len(grey), height_px))
 
 
-def _narrowed(grey: Pixels, width_px: int) -> Pixels:
-    return np.ascontiguousarray(_lowered(np.ascontiguousarray(grey.T), width_px).T)
+def _narrowed(turned: Pixels, width_px: int) -> Pixels:
+    """Of an image on its side, upright again."""
+    return _turned(_lowered(turned, width_px))
+
+
+def _turned(grey: Pixels) -> Pixels:
+    from shards import turning_kernels
+
+    return turning_kernels.turned(grey)
 
 
 @lru_cache(maxsize=1024)

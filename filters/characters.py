@@ -119,10 +119,14 @@ class TextColumn:
     def count(self, kind: int) -> Counts:
         """Per text, how many of its characters are of any kind in `kind`."""
         if kind not in self._counts:
-            running = np.cumsum(self.kinds & kind != 0, dtype=np.int32)
-            ends = np.concatenate([[0], running])[self.starts]
-            self._counts[kind] = np.diff(ends).astype(np.int64)
+            self._counts[kind] = self.count_of(self.kinds & kind != 0)
         return self._counts[kind]
+
+    def count_of(self, chosen: Bools) -> Counts:
+        """Per text, how many of its characters are `chosen`."""
+        running = np.zeros(len(chosen) + 1, np.int32)
+        np.cumsum(chosen, dtype=np.int32, out=running[1:])
+        return np.diff(running[self.starts]).astype(np.int64)
 
     def rows_with(self, chosen: Bools) -> Counts:
         """The rows that hold any of the `chosen` characters, ascending."""

@@ -41,8 +41,7 @@ def is_screenshot(pixels: Pixels) -> bool:
     if flat.all():
         return False
     rows = drawn_kernels.straight_rows(pixels.grey, _LINE_STEP, max(8, width // _LINE_OF_SIDE))
-    # Few of the pixels are looked at: turning the image would cost more than it saves.
-    columns = drawn_kernels.straight_rows(pixels.grey.T, _LINE_STEP, max(8, height // _LINE_OF_SIDE))
+    columns = drawn_kernels.straight_rows(pixels.turned_grey, _LINE_STEP, max(8, height // _LINE_OF_SIDE))
     evidence = (
         _COMMONEST * int(pixels.colour_counts.max()) / pixels.grey.size
         + _TURNS_DOWN * _share_true(flat[1:] != flat[:-1])

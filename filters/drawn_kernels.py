@@ -7,39 +7,45 @@ from shards.compiled import compiled
 
 Bytes = npt.NDArray[np.uint8]
 
+_SIDE = 8
+"""JPEG's own squares: three times halved they are one."""
 
-@compiled
-def colour_counts(planes: Bytes) -> npt.NDArray[np.int64]:
-    """How many pixels have each colour of 4 bits a channel: `int64 [4096]`."""
-    reds, greens, blues = planes
-    counts = np.zeros((2, 4096), np.int64)  # two by turns: equal neighbours would wait for each other
-    for pixel in range(len(reds)):
-        colour = np.int32((reds[pixel] >> 4) << 8) | np.int32((greens[pixel] >> 4) << 4) | np.int32(blues[pixel] >> 4)
-        counts[pixel & 1, colour] += 1
-    counts[0] += counts[1]
-    return np.ascontiguousarray(counts[0])
+_ONE = np.uint64(1)
 
 
 @compiled
-def flat_squares(grey: Bytes, side: int, most: int) -> npt.NDArray[np.bool_]:
-    """Which squares of `side` px span at most `most` levels of `uint8 [height, width]`; narrower ones at the ends."""
+def flat_squares(grey: Bytes, most: int) -> npt.NDArray[np.bool_]:
+    """Which squares of 8 px span at most `most` levels of `uint8 [height, width]`; narrower ones at the ends."""
     height, width = grey.shape
-    down, across = (height + side - 1) // side, (width + side - 1) // side
-    flat = np.empty((down, across), np.bool_)
-    for row in range(down):
-        lows = np.full(width, 255, np.uint8)
-        highs = np.zeros(width, np.uint8)
-        for line in range(row * side, min(height, (row + 1) * side)):
+    flat = np.empty(((height + _SIDE - 1) // _SIDE, (width + _SIDE - 1) // _SIDE), np.bool_)
+    across = flat.shape[1]
+    # What lies beyond the last column can be neither lowest nor highest.
+    lows, highs = np.full(8 * across, 255, np.uint8), np.zeros(8 * across, np.uint8)
+    lows_of_2, highs_of_2 = np.empty(4 * across, np.uint8), np.empty(4 * across, np.uint8)
+    lows_of_4, highs_of_4 = np.empty(2 * across, np.uint8), np.empty(2 * across, np.uint8)
+    lows_of_8, highs_of_8 = np.empty(across, np.uint8), np.empty(across, np.uint8)
+    for row in range(len(flat)):
+        lows[:width], highs[:width] = 255, 0
+        for line in range(row * _SIDE, min(height, (row + 1) * _SIDE)):
             levels = grey[line]
-            for column in range(width):
+            for column in range(np.uint64(width)):
                 lows[column] = min(lows[column], levels[column])
                 highs[column] = max(highs[column], levels[column])
-        for square in range(across):
-            low, high = np.uint8(255), np.uint8(0)
-            for column in range(square * side, min(width, (square + 1) * side)):
-                low, high = min(low, lows[column]), max(high, highs[column])
-            flat[row, square] = np.int32(high) - np.int32(low) <= most
+        _halve(lows, highs, lows_of_2, highs_of_2)
+        _halve(lows_of_2, highs_of_2, lows_of_4, highs_of_4)
+        _halve(lows_of_4, highs_of_4, lows_of_8, highs_of_8)
+        for square in range(np.uint64(across)):
+            flat[row, square] = np.uint8(highs_of_8[square] - lows_of_8[square]) <= most
     return flat
+
+
+@compiled
+def _halve(lows: Bytes, highs: Bytes, lower: Bytes, higher: Bytes) -> None:
+    """The lower and the higher of each two neighbours."""
+    for pair in range(np.uint64(len(lower))):
+        place = pair << _ONE
+        lower[pair] = min(lows[place], lows[place + _ONE])
+        higher[pair] = max(highs[place], highs[place + _ONE])
 
 
 @compiled

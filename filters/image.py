@@ -18,12 +18,12 @@ _GREY_TOLERANCE, _GREY_EXCEPTIONS = 16, 0.001
 _PLAIN_RANGE = 12
 """Levels within which a line counts as plain: twice the most that JPEG left in photographs' white borders (q 60-92)."""
 
-_SQUARE_PX, _FLAT_RANGE = 8, 2
-"""JPEG's own squares, and what its quality 92 leaves of change in those that were plain."""
+_FLAT_RANGE = 2
+"""What JPEG's quality 92 leaves of change in its own squares of 8 px that were plain."""
 
 
 class Pixels:
-    """A decoded image, `uint8 [height, width, 3]` in sRGB, with its grey plane worked out once."""
+    """A decoded image, `uint8 [height, width, 3]` in sRGB; what several measures rest on is worked out once."""
 
     def __init__(self, rgb: Rgb) -> None:
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
@@ -31,18 +31,23 @@ class Pixels:
         self.rgb = rgb
 
     @functools.cached_property
-    def planes(self) -> npt.NDArray[np.uint8]:
-        """Red, green and blue apart: `uint8 [3, height x width]`."""
-        from filters import pixel_kernels  # the compiler takes most of a second to load
-
-        return pixel_kernels.planes_of(self.rgb)
+    def levels(self) -> npt.NDArray[np.uint8]:
+        """Red, green and blue of one pixel after the other: `uint8 [height x width x 3]`."""
+        return self.rgb.reshape(-1)
 
     @functools.cached_property
     def grey(self) -> npt.NDArray[np.uint8]:
         """ITU-R BT.601 luma in whole levels, `uint8 [height, width]`."""
-        from filters import pixel_kernels
+        from filters import pixel_kernels  # the compiler takes most of a second to load
 
-        return pixel_kernels.grey_of(self.planes).reshape(self.rgb.shape[:2])
+        return pixel_kernels.grey_of(self.levels).reshape(self.rgb.shape[:2])
+
+    @functools.cached_property
+    def turned_grey(self) -> npt.NDArray[np.uint8]:
+        """Grey on its side, `uint8 [width, height]`: columns are taken much faster as rows."""
+        from shards import turning_kernels
+
+        return turning_kernels.turned(self.grey)
 
     @functools.cached_property
     def histogram(self) -> npt.NDArray[np.int64]:
@@ -51,18 +56,25 @@ class Pixels:
         return pixel_kernels.histogram_of(self.grey.ravel())
 
     @functools.cached_property
+    def colour_sums(self) -> tuple[int, int, int, int, int]:
+        """Sum and sum of squares of R - G, then of R + G - 2 B; and how many pixels are no grey."""
+        from filters import colour_kernels
+
+        return colour_kernels.colour_sums(self.levels, _GREY_TOLERANCE)
+
+    @functools.cached_property
     def colour_counts(self) -> npt.NDArray[np.int64]:
         """How many pixels have each colour of 4 bits a channel: `int64 [4096]`."""
-        from filters import drawn_kernels
+        from filters import colour_kernels
 
-        return drawn_kernels.colour_counts(self.planes)
+        return colour_kernels.colour_counts(self.levels)
 
     @functools.cached_property
     def flat_squares(self) -> npt.NDArray[np.bool_]:
         """Which squares of 8 px span at most 2 levels of grey: `bool [rows, columns]`."""
         from filters import drawn_kernels
 
-        return drawn_kernels.flat_squares(self.grey, _SQUARE_PX, _FLAT_RANGE)
+        return drawn_kernels.flat_squares(self.grey, _FLAT_RANGE)
 
     @functools.cached_property
     def grey_moments(self) -> tuple[int, int]:
@@ -123,10 +135,7 @@ def entropy(pixels: Pixels) -> float:
 
 def colorfulness(pixels: Pixels) -> float:
     """Hasler and Suesstrunk 2003, equation for natural images: spread and mean of the opponent colours."""
-    from filters import pixel_kernels
-
-    # Twice the second opponent stays in whole numbers.
-    total, squares, total_blue, squares_blue = pixel_kernels.opponent_moments(pixels.planes)
+    total, squares, total_blue, squares_blue, _ = pixels.colour_sums  # twice the second opponent: whole numbers
     size = pixels.grey.size
     spread = (_variance(total, squares, size) + _variance(total_blue, squares_blue, size) / 4) ** 0.5
     return rounded(spread + 0.3 * ((total / size) ** 2 + (total_blue / size / 2) ** 2) ** 0.5)
@@ -134,28 +143,20 @@ def colorfulness(pixels: Pixels) -> float:
 
 def is_grayscale(pixels: Pixels) -> bool:
     """Whether hardly a pixel has channels further apart than JPEG's colour noise."""
-    from filters import pixel_kernels
-
-    return pixel_kernels.num_coloured(pixels.planes, _GREY_TOLERANCE) <= _GREY_EXCEPTIONS * pixels.grey.size
+    return pixels.colour_sums[-1] <= _GREY_EXCEPTIONS * pixels.grey.size
 
 
 def border_share(pixels: Pixels) -> float:
     """Share of the area in plain rows and columns at the four edges; 1.0 for a plain image."""
+    from filters import pixel_kernels
+
     height, width = pixels.grey.shape
-    top, bottom = _plain_margins(np.ptp(pixels.grey, axis=1))
+    top, bottom = pixel_kernels.plain_margins(pixels.grey, 0, width, _PLAIN_RANGE)
     if top == height:
         return 1.0
-    left, right = _plain_margins(np.ptp(pixels.grey[top : height - bottom], axis=0))
+    left, right = pixel_kernels.plain_margins(pixels.turned_grey, top, height - bottom, _PLAIN_RANGE)
     inner = (height - top - bottom) * (width - left - right)
     return rounded(1 - inner / (height * width))
-
-
-def _plain_margins(ranges: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    """How many lines at the start and the end are plain; all of them at the start where every line is."""
-    busy = np.flatnonzero(ranges > _PLAIN_RANGE)
-    if not len(busy):
-        return len(ranges), 0
-    return int(busy[0]), len(ranges) - 1 - int(busy[-1])
 
 
 def _variance(total: int, squares: int, size: int) -> float:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, Literal
 
@@ -60,7 +61,7 @@ _RELATIVE = _RANKS | {"clip_pct"}
 
 _INT, _FLOAT, _BOOL, _STRING = pa.int32(), pa.float64(), pa.bool_(), pa.string()
 
-# Words and tags are jieba's in every text since 2; names and languages are told better.
+# Words and tags are jieba's in every text since 2; names and languages are told better; names again since 3.
 _MEASURED_ANEW = frozenset({"language", "num_names", "num_nouns", "noun_ratio", "text_kind_tags", "word_repetition"})
 
 BOX_SIDES = ("x", "y", "w", "h")
@@ -69,7 +70,7 @@ _BOXES = pa.list_(pa.struct([(side, _FLOAT) for side in BOX_SIDES]))
 
 
 def _of_text(name: str, dtype: pa.DataType, unit: str, source: str = "", module: str = "wording") -> Measure:
-    version = 2 if name in _MEASURED_ANEW else 1
+    version = 3 if name == "num_names" else 2 if name in _MEASURED_ANEW else 1
     return Measure(name, "text", "collect", dtype, unit, source, f"filters.{module}:{name}", version=version)
 
 
@@ -282,7 +283,8 @@ def code_version(name: str) -> str:
     return f"{name}:{MEASURES[name].version}"
 
 
+@cache
 def compute_function(name: str) -> Any:
-    """The function behind a measure that has one, imported now."""
+    """The function behind a measure that has one, imported when first asked for."""
     module, _, function = MEASURES[name].compute.partition(":")
     return getattr(import_module(module), function)

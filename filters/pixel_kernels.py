@@ -1,6 +1,7 @@
-"""The inner loops of image measures, compiled. Whole numbers all the way, so that every machine gets the same.
+"""The inner loops of measures of grey pixels, compiled. Whole numbers all the way, so that every machine gets the same.
 
-Colours come as planes, so that many pixels are worked on at a time.
+Places are unsigned where a loop is to work on many pixels at a time: a negative one would count from the end, and to
+ask for that takes longer than the work.
 """
 
 import numpy as np
@@ -10,82 +11,90 @@ from shards.compiled import compiled
 
 Bytes = npt.NDArray[np.uint8]
 
+_SEGMENT = 1024
+"""Pixels of a row: sums of squares of Laplacians over so many fit into 32 bits."""
 
-@compiled
-def planes_of(rgb: Bytes) -> Bytes:
-    """Red, green and blue apart: uint8 [3, height x width]."""
-    planes = np.empty((3, rgb.shape[0] * rgb.shape[1]), np.uint8)
-    reds, greens, blues = planes
-    levels = np.ascontiguousarray(rgb).reshape(-1)  # one run: the compiler takes it apart many pixels at a time
-    for pixel in range(len(reds)):
-        reds[pixel] = levels[3 * pixel]
-        greens[pixel] = levels[3 * pixel + 1]
-        blues[pixel] = levels[3 * pixel + 2]
-    return planes
+_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 @compiled
-def grey_of(planes: Bytes) -> Bytes:
-    """ITU-R BT.601 luma in whole levels, `uint8 [height x width]`: as Pillow's `convert("L")` has it."""
-    reds, greens, blues = planes
-    grey = np.empty(len(reds), np.uint8)
-    for pixel in range(len(reds)):
-        luma = np.int32(19595 * np.int32(reds[pixel])) + np.int32(38470 * np.int32(greens[pixel]))
-        grey[pixel] = np.int32(luma + np.int32(7471 * np.int32(blues[pixel])) + 0x8000) >> 16
+def grey_of(levels: Bytes) -> Bytes:
+    """ITU-R BT.601 luma in whole levels, `uint8 [pixels]`, of uint8 [pixels x 3]: as Pillow's `convert("L")` has it."""
+    grey = np.empty(len(levels) // 3, np.uint8)
+    for pixel in range(np.uint64(len(grey))):
+        place = _THREE * pixel
+        red, green, blue = np.uint32(levels[place]), np.uint32(levels[place + _ONE]), np.uint32(levels[place + _TWO])
+        luma = np.uint32(19595) * red + np.uint32(38470) * green + np.uint32(7471) * blue + np.uint32(0x8000)
+        grey[pixel] = np.uint32(luma) >> np.uint32(16)
     return grey
 
 
 @compiled
 def histogram_of(grey: Bytes) -> npt.NDArray[np.int64]:
     """How many pixels have each level: `int64 [256]`."""
-    counts = np.zeros((2, 256), np.int64)  # two by turns: equal neighbours would wait for each other
-    for pixel in range(0, len(grey) - 1, 2):
-        counts[0, grey[pixel]] += 1
-        counts[1, grey[pixel + 1]] += 1
-    if len(grey) % 2:
-        counts[0, grey[-1]] += 1
-    counts[0] += counts[1]
-    return np.ascontiguousarray(counts[0])
-
-
-@compiled
-def opponent_moments(planes: Bytes) -> tuple[int, int, int, int]:
-    """Sum and sum of squares of R - G, then of R + G - 2 B."""
-    reds, greens, blues = planes
-    total, squares, total_blue, squares_blue = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-    for pixel in range(len(reds)):
-        red, green, blue = np.int32(reds[pixel]), np.int32(greens[pixel]), np.int32(blues[pixel])
-        red_green, yellow_blue = np.int32(red - green), np.int32(red + green - 2 * blue)
-        total += red_green
-        squares += np.int32(red_green * red_green)
-        total_blue += yellow_blue
-        squares_blue += np.int32(yellow_blue * yellow_blue)
-    return int(total), int(squares), int(total_blue), int(squares_blue)
-
-
-@compiled
-def num_coloured(planes: Bytes, tolerance: int) -> int:
-    """Pixels whose channels lie further apart than `tolerance` levels, of 255."""
-    reds, greens, blues = planes
-    num, most = 0, np.uint8(tolerance)
-    for pixel in range(len(reds)):
-        red, green, blue = reds[pixel], greens[pixel], blues[pixel]
-        spread = np.uint8(max(max(red, green), blue) - min(min(red, green), blue))
-        num += int(spread > most)
-    return num
+    counts = np.zeros((4, 256), np.int64)  # four by turns: equal neighbours would wait for each other
+    first, second, third, fourth = counts[0], counts[1], counts[2], counts[3]
+    quarter = np.uint64(len(grey) // 4)
+    for four in range(quarter):
+        place = four << _TWO
+        first[grey[place]] += 1
+        second[grey[place + _ONE]] += 1
+        third[grey[place + _TWO]] += 1
+        fourth[grey[place + _THREE]] += 1
+    for rest in range(quarter << _TWO, np.uint64(len(grey))):
+        first[grey[rest]] += 1
+    for level in range(256):
+        first[level] += second[level] + third[level] + fourth[level]
+    return np.ascontiguousarray(first)
 
 
 @compiled
 def laplacian_moments(grey: Bytes) -> tuple[int, int]:
     """Sum and sum of squares of the four-neighbour Laplacian of `uint8 [height, width]`, edges left out."""
+    height, width = grey.shape
     total, squares = np.int64(0), np.int64(0)
-    for row in range(1, grey.shape[0] - 1):
-        above, line, below = grey[row - 1, 1:-1], grey[row], grey[row + 1, 1:-1]
-        before, here, after = line[:-2], line[1:-1], line[2:]
-        for column in range(len(here)):
-            around = np.int32(above[column]) + np.int32(below[column])
-            around += np.int32(before[column]) + np.int32(after[column])
-            value = np.int32(around - 4 * np.int32(here[column]))
-            total += value
-            squares += np.int32(value * value)
+    for row in range(1, height - 1):
+        for left in range(1, width - 1, _SEGMENT):
+            right = min(width - 1, left + _SEGMENT)
+            moments = _laplacian_moments_of(
+                grey[row, left - 1 : right + 1], grey[row - 1, left:right], grey[row + 1, left:right]
+            )
+            total += moments[0]
+            squares += moments[1]
     return int(total), int(squares)
+
+
+@compiled
+def _laplacian_moments_of(line: Bytes, above: Bytes, below: Bytes) -> tuple[int, int]:
+    """Of a line but for its two ends."""
+    total, squares = np.int32(0), np.int32(0)
+    for place in range(np.uint64(len(above))):
+        across = np.int16(line[place]) + np.int16(line[place + _TWO])
+        down = np.int16(above[place]) + np.int16(below[place])
+        value = np.int16(across + down - 4 * np.int16(line[place + _ONE]))
+        total = np.int32(total + np.int32(value))
+        squares = np.int32(squares + np.int32(np.int32(value) * np.int32(value)))
+    return int(total), int(squares)
+
+
+@compiled
+def plain_margins(grey: Bytes, start: int, end: int, most: int) -> tuple[int, int]:
+    """How many rows at the top and the bottom span at most `most` levels from column `start` up to `end`; all of them
+    at the top where every row does.
+    """
+    height = len(grey)
+    top = 0
+    while top < height and _span(grey[top, start:end]) <= most:
+        top += 1
+    bottom = 0
+    while bottom < height - top and _span(grey[height - 1 - bottom, start:end]) <= most:
+        bottom += 1
+    return top, bottom
+
+
+@compiled
+def _span(line: Bytes) -> int:
+    low, high = np.uint8(255), np.uint8(0)
+    for place in range(np.uint64(len(line))):
+        low, high = min(low, line[place]), max(high, line[place])
+    return int(high) - int(low)

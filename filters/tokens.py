@@ -8,8 +8,9 @@ import hashlib
 import heapq
 
 import numpy as np
+import numpy.typing as npt
 
-from filters.characters import HAN, SPACE, SPECIAL, Bools, Codes, Counts, TextColumn
+from filters.characters import HAN, SPACE, SPECIAL, Bools, Codes, Counts, TextColumn, character_kinds
 
 MOST_HASHES = 65_536
 _HASH_BITS = 64
@@ -18,7 +19,7 @@ _NUM_CODES = 0x110000
 
 def tokens_of(column: TextColumn) -> Counts:
     """Per text, how many tokens it holds."""
-    return np.asarray(_running(column, _single(column) | _run_starts(column)))
+    return column.count_of(_single(column.kinds) | column.shared("run starts", _run_starts))
 
 
 def characters_of(column: TextColumn) -> Counts:
@@ -36,26 +37,24 @@ class DifferentTokens:
     def __init__(self, most_hashes: int = MOST_HASHES) -> None:
         self._most = most_hashes
         self._seen = np.zeros(_NUM_CODES, np.bool_)
-        self._single = np.zeros(_NUM_CODES, np.bool_)
         self._hashes = set[int]()
         self._is_full = False
 
     def add(self, column: TextColumn) -> None:
         """Count these texts in."""
-        self._seen[column.codes[column.kinds & SPACE == 0]] = True
-        self._single[column.codes[_single(column)]] = True
+        self._seen[column.codes] = True
         for run in _runs(column):
             self._add_hash(int.from_bytes(hashlib.blake2b(run.encode(), digest_size=_HASH_BITS // 8).digest()))
 
     @property
     def characters(self) -> int:
         """Different characters but spaces."""
-        return int(self._seen.sum())
+        return int((self._seen & (character_kinds() & SPACE == 0)).sum())
 
     @property
     def tokens(self) -> int:
         """Different tokens, estimated where `is_exact` is false."""
-        return int(self._single.sum()) + self._num_runs()
+        return int((self._seen & _single(character_kinds())).sum()) + self._num_runs()
 
     @property
     def is_exact(self) -> bool:
@@ -78,8 +77,9 @@ class DifferentTokens:
         return ((self._most - 1) << _HASH_BITS) // max(self._hashes)
 
 
-def _single(column: TextColumn) -> Bools:
-    return np.asarray((column.kinds & (HAN | SPECIAL) != 0) & (column.kinds & SPACE == 0))
+def _single(kinds: npt.NDArray[np.uint16]) -> Bools:
+    """Which characters are tokens of their own."""
+    return np.asarray((kinds & (HAN | SPECIAL) != 0) & (kinds & SPACE == 0))
 
 
 def _in_run(column: TextColumn) -> Bools:
@@ -87,7 +87,7 @@ def _in_run(column: TextColumn) -> Bools:
 
 
 def _run_starts(column: TextColumn) -> Bools:
-    inside = _in_run(column)
+    inside = column.shared("in runs", _in_run)
     before = np.concatenate([[False], inside[:-1]]) if len(inside) else inside
     before[_first_places(column)] = False
     return np.asarray(inside & ~before)
@@ -98,17 +98,11 @@ def _first_places(column: TextColumn) -> Counts:
     return column.starts[:-1][column.lengths > 0]
 
 
-def _running(column: TextColumn, chosen: Bools) -> Counts:
-    ends = np.concatenate([[0], np.cumsum(chosen, dtype=np.int64)])[column.starts]
-    return np.diff(ends)
-
-
 def _runs(column: TextColumn) -> set[str]:
     """The different runs of the texts."""
-    inside = _in_run(column)
-    if not inside.any():
-        return set()
-    apart: Codes = np.where(inside, column.codes, np.uint32(0x20)).astype(np.uint32)
-    apart = np.insert(apart, _first_places(column), np.uint32(0x20))
+    places = np.flatnonzero(column.shared("in runs", _in_run))
+    starts = column.shared("run starts", _run_starts)[places]
+    apart: Codes = np.full(len(places) + np.count_nonzero(starts), 0x20, np.uint32)
+    apart[np.arange(len(places)) + np.cumsum(starts)] = column.codes[places]
     # str.split() alone would also cut at what is no space of ours.
     return set(apart.astype("<u4").tobytes().decode("utf-32-le").split(" ")) - {""}

@@ -13,6 +13,7 @@ from pipelines.checks import checked_plan
 from pipelines.flow.fetch import fetch_settings
 from pipelines.flow.holders import rechecks
 from pipelines.flow.known_sets import refuse_own_folder
+from pipelines.part_of_source import as_of
 from pipelines.plan_file import read_plan
 from pipelines.problems import Problem, raise_problems
 from pipelines.recipe import said_at
@@ -30,6 +31,7 @@ def plan_again(mapping: Mapping[str, Any], what: str, run: Path) -> Plan:
     """The plan of a recipe over what a run has. Raises one `UsageError` with all that the run cannot tell."""
     theirs = read_plan(run)
     _check_finished(run, theirs)
+    mapping = as_of(theirs.recipe.source, mapping)
     plan = checked_plan(mapping, what, again=True)
     refuse_own_folder(run, plan.recipe.dedup)
     if plan.recipe.source != theirs.recipe.source:

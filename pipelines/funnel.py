@@ -10,6 +10,7 @@ from rich.table import Table
 
 from filters.rules import PlacedRule
 from pipelines.drops import funnel_rows
+from pipelines.part_of_source import STATS_KEY
 from pipelines.plan_file import read_plan
 from shards.storage import read_current
 
@@ -24,6 +25,8 @@ def print_stats(stats: Mapping[str, Any], rules: Sequence[PlacedRule], console: 
     table = Table(box=None, pad_edge=False)
     for column, side in (("stage", "left"), ("dropped for", "left"), ("samples", "right"), ("left", "right")):
         table.add_column(column, justify="right" if side == "right" else "left")
+    if STATS_KEY in stats:
+        table.add_row("source", f"({stats[STATS_KEY]})", "", "")
     table.add_row("collect", f"({stats['candidates']} candidates, {stats['merged']} merged)", "", str(stats["samples"]))
     for row in funnel_rows(rules, stats):
         table.add_row(row["stage"], row["reason"], str(row["samples"]), str(row["left"]))

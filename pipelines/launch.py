@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from pipelines.flow.known_sets import refuse_own_folder
 from pipelines.flow.reuse import write_index
 from pipelines.flow.search import query_slices
 from pipelines.flow.takedown_lists import listed_tombstones
+from pipelines.part_of_source import is_whole_alike, refuse_other_part, told_source
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
-from pipelines.remove.command import finish_removal
+from pipelines.remove.command import finish_removal, refuse_removal_there
 from pipelines.report.health import write_health
 from pipelines.retries import begin_retry
 from pipelines.run_facts import start_facts
@@ -34,7 +36,7 @@ from pipelines.workers import Pool
 from shards.errors import UsageError
 from shards.lease import Lease
 from shards.storage import disk_faults, open_run_folder, put_whole, read_current
-from shards.stores.mirror import mirror_at
+from shards.stores.mirrors import mirror_at
 
 _RECIPE_FILE = "recipe.yaml"
 _FIRST_FILES = ("lease.json", ".lease.json", ".recipe.yaml", ".writable", ".probe")
@@ -57,24 +59,29 @@ def run_recipe(
     open_pool: Callable[[], Pool],
     progress: Progress,
     retry: tuple[str, ...] = (),
+    opens_first: bool = False,
 ) -> RunResult:
     """Run or resume a recipe in the folder `out`, attempting again the downloads that ended in a reason of `retry`.
 
-    Raises errors of `shards.errors`; KeyboardInterrupt drains first.
+    With `opens_first` nothing is written before the pool is open, which may refuse the folder. Raises errors of
+    `shards.errors`; KeyboardInterrupt drains first.
     """
     plan = checked_plan(mapping, what)
     _check_source(plan.recipe)
     run = open_run_folder(out)
     _check_folder(run, plan)
     refuse_own_folder(run, plan.recipe.dedup)
-    make_folder(run)
-    with Lease.take(run) as lease:
+    refuse_removal_there(run, listed_tombstones(plan.recipe.tombstones))
+    with ExitStack() as held:
+        pool = held.enter_context(closing(open_pool())) if opens_first else None
+        make_folder(run)
+        lease = held.enter_context(Lease.take(run))
         _clear_leavings(run)
         prepare(run, plan, progress, retry)
         facts = start_facts(plan, recipe_text(plan))
         put_whole(run / "run.json", _as_json(facts))
         url = begin_on_store(run, lease.token)
-        runner = _run(Context(run, plan, lease.token, _fetch_ends(plan), url=url), open_pool, progress)
+        runner = _run(Context(run, plan, lease.token, _fetch_ends(plan), url=url), pool or open_pool(), progress)
         stats = json.loads(read_current(run / "release" / "stats.json"))
         facts |= {
             "finished": time.time(),
@@ -99,6 +106,9 @@ def _check_source(recipe: Recipe) -> None:
 
 def prepare(run: Path, plan: Plan, progress: Progress, retry: tuple[str, ...] = ()) -> None:
     """Write down what the run's tasks look up in its folder: earlier runs' copies, the recipe, what is retried."""
+    part = told_source(plan.recipe.source)
+    if part is not None:
+        progress.note(f"source   {part}")
     for line in write_index(run, plan.recipe):
         progress.note(line)
     finish_removal(run, listed_tombstones(plan.recipe.tombstones), progress.note)
@@ -107,8 +117,7 @@ def prepare(run: Path, plan: Plan, progress: Progress, retry: tuple[str, ...] = 
         progress.note(f"retry    {begin_retry(run, retry):,} downloads that ended in {', '.join(retry)}")
 
 
-def _run(context: Context, open_pool: Callable[[], Pool], progress: Progress) -> Runner:
-    pool = open_pool()
+def _run(context: Context, pool: Pool, progress: Progress) -> Runner:
     runner = Runner(context, pool, progress)
     try:
         runner.run()
@@ -153,19 +162,21 @@ def _check_folder(run: Path, plan: Plan) -> None:
     before = load_yaml(recipe) if recipe.is_file() else {}
     if "source" not in before:
         raise UsageError(f"--out {run}: is neither empty nor a run of curate; choose a new folder")
-    if not _is_same_source(before["source"], plan.recipe.source):
+    source = _read_source(before["source"])
+    if source is None or not is_whole_alike(source, plan.recipe.source):
         raise UsageError(
             f"--out {run}: holds a run of another source; a changed `source:` needs a folder of its own "
             "(new files under the same paths do not)"
         )
+    refuse_other_part(run, source, plan.recipe.source)
 
 
-def _is_same_source(before: object, source: Source) -> bool:
-    """Whether a run's folder is of this source; keys that an earlier version did not know have their defaults."""
+def _read_source(before: object) -> Source | None:
+    """A run folder's source, None if it is none; keys that an earlier version did not know have their defaults."""
     try:
-        return TypeAdapter[Source](Source).validate_python(before) == source
+        return TypeAdapter[Source](Source).validate_python(before)
     except ValidationError:
-        return False
+        return None
 
 
 def make_folder(run: Path) -> None:

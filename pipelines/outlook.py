@@ -25,6 +25,7 @@ from pipelines.flow.archive_index import index_files, reach_of
 from pipelines.flow.collect import source_slices
 from pipelines.flow.lanes import CPU_S_PER_ROW
 from pipelines.flow.search import query_slices
+from pipelines.part_of_source import told_source
 from pipelines.stages import STAGES
 from pipelines.tasks import Plan, buckets_for
 
@@ -42,7 +43,8 @@ _UNKNOWN_ROWS = 1_000_000
 
 def describe_plan(plan: Plan) -> str:
     """Stages with their rules, measures and models, then the politeness bound and expected sizes."""
-    lines = [f"recipe {plan.recipe.name}: source {plan.recipe.source.kind}", ""]
+    part = told_source(plan.recipe.source)
+    lines = [f"recipe {plan.recipe.name}: source {plan.recipe.source.kind}" + (f", {part}" if part else ""), ""]
     for stage in STAGES:
         if not _has_stage(plan, stage.name):
             continue
@@ -106,8 +108,8 @@ def _expectations(plan: Plan) -> list[str]:
     ]
     lines = [] if isinstance(source, ShardsSource) else polite
     if isinstance(source, CrawlSource):
-        pages = min(source.max_pages, source.max_pages_per_host * max(1, len(source.seeds)))
-        hours = source.max_pages_per_host * per_host.delay_s / 3600
+        pages = min(source.most_pages, source.max_pages_per_host * max(1, len(source.seeds)))
+        hours = min(source.max_pages_per_host, source.limit or math.inf) * per_host.delay_s / 3600
         lines.append(
             f"expect   at most {source.rounds} rounds and {pages:,} pages, at most {hours:.1f} h for one host's pages"
         )
@@ -117,7 +119,8 @@ def _expectations(plan: Plan) -> list[str]:
     if isinstance(source, WarcSource) and source.index is not None:
         return [*lines, *_index_expectations(plan, source, source.index)]
     slices = source_slices(source, reach_of(plan.recipe))
-    rows = sum(getattr(piece, "num_rows", None) or 0 for piece in slices)
+    share = 1.0 if source.sample is None else source.sample
+    rows = round(share * min(source.limit or math.inf, sum(getattr(piece, "num_rows", None) or 0 for piece in slices)))
     size = sum(getattr(piece, "num_bytes", 0) or 0 for piece in slices)
     lines.append(f"parts    collect {len(slices)}" + (f", admit {buckets_for(rows)} buckets" if rows else ""))
     if isinstance(source, TableSource) and rows:
@@ -125,6 +128,7 @@ def _expectations(plan: Plan) -> list[str]:
     if isinstance(source, TableSource):
         sampled, is_whole = _sampled_hosts(slices, source)
         unknown = sum(sampled.values()) if is_whole else _UNKNOWN_ROWS
+        unknown = round(share * min(source.limit or math.inf, unknown))
         lines += politeness_bound(sampled, rows or unknown, plan.recipe.crawler)
     elif size:
         what = "tars" if isinstance(source, ShardsSource) else "WARC"
@@ -146,10 +150,10 @@ def _search_expectations(plan: Plan, source: SearchSource) -> list[str]:
     endpoint, recipe = source.described, plan.recipe
     slices = query_slices(source)
     queries = sum(len(queries) for queries in slices)
-    pages = min(endpoint.max_pages, -(-source.per_query // endpoint.page_size)) if endpoint.has_pages else 1
+    pages = min(endpoint.max_pages, -(-source.most_results // endpoint.page_size)) if endpoint.has_pages else 1
     limits = SearchSettings(source, recipe.crawler, recipe.fetch, recipe.network).politely.limits_of(endpoint.host)
     hours = queries * pages * limits.delay_s / 3600
-    results = queries * min(source.per_query, pages * endpoint.page_size)
+    results = queries * min(source.most_results, pages * endpoint.page_size)
     return [
         f"parts    search {len(slices)}, collect {len(slices)}",
         f"expect   {queries:,} queries to {endpoint.host}, at most {queries * pages:,} requests in {hours:,.1f} h "

@@ -8,6 +8,7 @@ import time
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
+from crawler.part_of_source import PART_KEYS
 from pipelines.tasks import Plan
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -27,6 +28,7 @@ def start_facts(plan: Plan, recipe_text: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": _versions(),
         "recipe_sha256": hashlib.sha256(recipe_text.encode()).hexdigest(),
+        "part_of_source": plan.recipe.source.model_dump(include=set(PART_KEYS)),
         "allow_private": plan.recipe.network.allow_private,
         "reuse": [entry.model_dump() for entry in plan.recipe.reused],
     }

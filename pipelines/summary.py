@@ -13,6 +13,7 @@ import typer
 
 from pipelines.json_log import JsonLog
 from pipelines.live_line import LiveLine
+from pipelines.part_of_source import STATS_KEY
 from shards.errors import CurateError, UsageError
 from shards.storage import put_whole
 
@@ -43,6 +44,7 @@ class Summary:
             "exit_code": exit_code,
             "error": error,
             "out": self.out,
+            STATS_KEY: stats.get(STATS_KEY),
             "seconds": round(seconds, 1),
             **{name: stats.get(name) for name in ("candidates", "merged", "samples", "kept", "dropped", "shards")},
             "drops": drops,

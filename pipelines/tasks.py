@@ -11,7 +11,7 @@ from filters.rules import PlacedRule
 from pipelines.recipe import Recipe
 from shards.parts import Attempt, Record, StepFolder, fingerprint
 from shards.parts_over import FolderOver
-from shards.stores.mirror import open_mirror
+from shards.stores.mirrors import open_mirror
 
 ALWAYS_MADE = frozenset({"select", "select-order", "release"})
 """Steps whose parts show the columns of one recipe alone: a release that is decided again has its own."""

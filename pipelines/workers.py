@@ -1,6 +1,5 @@
 """Where tasks run: Ray, started here or already running somewhere. The only file that imports ray."""
 
-import logging
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from typing import Any, Protocol
 
 from pipelines.cluster.call import Around, NodeLostError, WorkerDiedError, make_call
 from pipelines.cluster.head import HeadWatch
-from pipelines.cluster.joining import join_cluster, prepare_environment
+from pipelines.cluster.joining import join_cluster, prepare_environment, start_alone
 from pipelines.cluster.nodes import Node, Offers
 from pipelines.cluster.place import ANYWHERE, Place
 from pipelines.cluster.settings import NODE_LABEL
@@ -73,15 +72,7 @@ class RayPool:
         self._head: HeadWatch | None = None
         self._around = Around()
         if address is None:
-            self._ray.init(
-                address="local",  # never a cluster that somebody else started on this machine
-                num_cpus=workers or os.cpu_count() or 1,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=100 * 1024 * 1024,
-                _node_ip_address="127.0.0.1",
-            )
+            start_alone(ray, workers or os.cpu_count() or 1)
         else:
             join_cluster(ray, address)
             self._head = HeadWatch(ray.get_runtime_context().gcs_address)

@@ -10,7 +10,7 @@ import duckdb
 from shards.database import quoted
 from shards.errors import UsageError
 from shards.parts import StepFolder
-from shards.stores.mirror import mirror_at
+from shards.stores.mirrors import mirror_at
 
 PLAN_FILE = "parts.json"
 """Which parts the latest recipe planned, step by step: the runner writes it, readers find current records by it."""

@@ -12,11 +12,14 @@ from pathlib import Path
 
 from shards.errors import DiskError, OutputInUseError, TryAgainError
 from shards.storage import put_if_absent, put_whole, told_place
-from shards.stores.mirror import Mirror, mirror_at
+from shards.stores.mirrors import mirror_at
+from shards.stores.object_store import ObjectStore
+from shards.stores.patience import Patience, StoreAwayError
 
 _NAME = "lease.json"
 TTL_S = 20.0
 _RENEW_S = 4.0
+_LEAVING_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ class _Local:
     def delete(self) -> None:
         self._path.unlink(missing_ok=True)
 
+    def asked_once(self) -> "_Local":
+        return self
+
 
 class _Stored:
     """A lease on an object store. The store's own clock tells its age, and of two who replace one, one is refused."""
@@ -71,9 +77,8 @@ class _Stored:
     ttl_s = 60.0
     renew_s = 10.0
 
-    def __init__(self, mirror: Mirror) -> None:
-        self._store = mirror.store
-        self._key = mirror.key(mirror.root / _NAME)
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self._store, self._key = store, key
 
     def read(self) -> _Seen | None:
         try:
@@ -95,6 +100,10 @@ class _Stored:
 
     def delete(self) -> None:
         self._store.delete(self._key)
+
+    def asked_once(self) -> "_Stored":
+        """The same, of a store that nobody waits for."""
+        return _Stored(ObjectStore(self._store.bucket, Patience(num_tries=1)), self._key)
 
 
 class Lease:
@@ -128,13 +137,15 @@ class Lease:
         self._thread.start()
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: object) -> None:
         self._stop.set()
-        self._thread.join()
+        is_away = isinstance(fault, StoreAwayError)  # it was asked for minutes already
+        self._thread.join(_LEAVING_S if is_away else None)
+        place = self._place.asked_once() if is_away else self._place
         with suppress(TryAgainError, DiskError):  # it runs out by itself
-            seen = self._place.read()
+            seen = place.read()
             if seen is not None and seen.holder.token == self.token:
-                self._place.delete()
+                place.delete()
 
     def _renew(self) -> None:
         while not self._stop.wait(self._place.renew_s):
@@ -164,7 +175,7 @@ def holder_of(run: Path) -> Holder | None:
 
 def _place(run: Path) -> _Local | _Stored:
     mirror = mirror_at(run)
-    return _Local(run / _NAME) if mirror is None else _Stored(mirror)
+    return _Local(run / _NAME) if mirror is None else _Stored(mirror.store, mirror.key(run / _NAME))
 
 
 def _holder(data: bytes) -> Holder | None:

@@ -28,7 +28,7 @@ from shards.storage import (
     sha256_of,
     sync_folder,
 )
-from shards.stores.mirror import mirror_at
+from shards.stores.mirrors import mirror_at
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shards.errors import DiskError, UsageError
-from shards.stores.mirror import mirror_at, mirror_of, open_mirror
+from shards.name_once import name_once
+from shards.stores.mirrors import mirror_at, mirror_of, open_mirror
 from shards.stores.object_store import is_url
 
 _CHUNK = 1 << 20
@@ -110,14 +111,12 @@ def put_if_absent(path: Path, data: bytes, is_synced: bool = True) -> bool:
             return mirror.put_if_absent(path, data)
         temporary = _write_beside(path, data, is_synced)
         try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return False
+            is_first = name_once(temporary, path)
         finally:
-            temporary.unlink()
-        if is_synced:
+            temporary.unlink(missing_ok=True)
+        if is_first and is_synced:
             sync_folder(path.parent)
-        return True
+        return is_first
 
 
 def publish(temporary: Path, final: Path, is_synced: bool = True) -> None:

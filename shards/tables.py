@@ -122,16 +122,31 @@ def iter_tables(
     """Tables of whole row groups, of at most `rows_at_once` rows or one group; at least one table, be it empty."""
     names = list(columns) if columns is not None else None
     with pq.ParquetFile(path, memory_map=True) as file:
-        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        start = 0
-        while start < len(sizes):
-            stop = start + 1
-            while stop < len(sizes) and sum(sizes[start : stop + 1]) <= rows_at_once:
-                stop += 1
-            yield file.read_row_groups(list(range(start, stop)), columns=names, use_threads=False)
-            start = stop
+        sizes = _row_group_sizes(file.metadata)
+        for groups in row_group_runs(sizes, rows_at_once):
+            yield file.read_row_groups(list(groups), columns=names, use_threads=False)
         if not sizes:
             yield file.read(columns=names, use_threads=False)
+
+
+def row_group_runs(sizes: Sequence[int], rows_at_once: int = 2 * ROW_GROUP_ROWS) -> Iterator[range]:
+    """Consecutive row groups of these sizes that hold at most `rows_at_once` rows together, or single ones."""
+    start = 0
+    while start < len(sizes):
+        stop = start + 1
+        while stop < len(sizes) and sum(sizes[start : stop + 1]) <= rows_at_once:
+            stop += 1
+        yield range(start, stop)
+        start = stop
+
+
+def row_group_sizes(path: Path) -> list[int]:
+    """The rows of each row group of a file."""
+    return _row_group_sizes(pq.read_metadata(path, memory_map=True))
+
+
+def _row_group_sizes(metadata: pq.FileMetaData) -> list[int]:
+    return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
 
 
 def read_slice(path: Path, rows: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from crawler.part_of_source import Limit, Sample
 from shards.settings import Section
 
 
@@ -63,6 +64,8 @@ class WarcSource(Section):
     max_page_bytes: int = Field(
         default=5_242_880, gt=0, description="Pages larger than this, once decoded, are a parse_error."
     )
+    limit: Limit = None
+    sample: Sample = None
 
     @model_validator(mode="after")
     def _one_way_to_find_records(self) -> Self:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from crawler.input_files import open_stream
-from crawler.lists.json_rows import LineSlice
 
 _WITNESSES = 8
 """Lines in a row that must each be a whole record of the table before the first of them counts as a row's beginning: a
@@ -22,13 +21,14 @@ _FIRST_BYTES = 2**16
 
 def csv_slices(
     path: str, num_bytes: int, compression: str | None, delimiter: str, num_fields: int, slice_bytes: int
-) -> list[LineSlice]:
-    """Ranges of about `slice_bytes` that begin with a row; a compressed file is one range."""
+) -> Iterator[tuple[int, int]]:
+    """Ranges of about `slice_bytes` that begin with a row, each found when asked for; a compressed file is one."""
     if compression or num_bytes <= slice_bytes:
-        return [LineSlice(0, num_bytes, 1)]
+        yield 0, num_bytes
+        return
     with open_stream(path, None) as stream:
-        cuts = [0, *_cuts(stream, num_bytes, delimiter, num_fields, slice_bytes), num_bytes]
-    return [LineSlice(start, stop, 1) for start, stop in itertools.pairwise(cuts)]
+        cuts = _cuts(stream, num_bytes, delimiter, num_fields, slice_bytes)
+        yield from itertools.pairwise(itertools.chain([0], cuts, [num_bytes]))
 
 
 def _cuts(stream: pa.NativeFile, num_bytes: int, delimiter: str, num_fields: int, slice_bytes: int) -> Iterator[int]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from crawler.input_files import InputFile, find_files, open_stream, read_chunk
-from crawler.lists.json_rows import LineSlice, json_lines, parse_record
+from crawler.lists.json_rows import LineSlice, json_lines, line_starts, parse_record
 from crawler.lists.shard_samples import SCHEME, Row, kind_of, text_columns
 from crawler.lists.shards_source import ShardsSource
 from crawler.lists.typed_texts import MAX_TEXTS
@@ -68,12 +68,11 @@ class _Texts:
                 texts.append((kind, text))
 
 
-def encoded_slices(paths: Sequence[str], slice_bytes: int = SLICE_BYTES) -> list[EncodedSlice]:
-    """Slices of about `slice_bytes`, in order of path, and one of texts for each table.
+def encoded_slices(paths: Sequence[str], slice_bytes: int = SLICE_BYTES) -> Iterator[EncodedSlice]:
+    """Slices of about `slice_bytes`, in order of path, and one of texts for each table, looked at in turn.
 
     Raises BadInputError for a file that is no such table, or has no texts beside it.
     """
-    slices: list[EncodedSlice] = []
     for file in find_files(paths):
         if not file.path.endswith(_IMAGES):
             raise BadInputError(f"{file.path}: is no NAME{_IMAGES}; name the tables of images, their texts are found")
@@ -82,11 +81,10 @@ def encoded_slices(paths: Sequence[str], slice_bytes: int = SLICE_BYTES) -> list
         with open_stream(file.path, None) as stream:
             if not _NUMBER.match(stream.read(_HEAD_BYTES)):
                 raise BadInputError(f"{file.path}: expected lines of a number, a tab and an image in base64")
-            cuts = [0, *_line_starts(stream, file.num_bytes, slice_bytes), file.num_bytes]
-        for start, stop in itertools.pairwise(cuts):
-            slices.append(EncodedSlice(file.path, file.name, file.num_bytes, texts, start, stop))
-        slices.append(EncodedSlice(file.path, file.name, file.num_bytes, texts, 0, file.num_bytes, is_of_texts=True))
-    return slices
+            cuts = line_starts(file.path, stream, file.num_bytes, slice_bytes)
+            for start, stop in itertools.pairwise(itertools.chain([0], cuts, [file.num_bytes])):
+                yield EncodedSlice(file.path, file.name, file.num_bytes, texts, start, stop)
+        yield EncodedSlice(file.path, file.name, file.num_bytes, texts, 0, file.num_bytes, is_of_texts=True)
 
 
 def read_encoded(piece: EncodedSlice, source: ShardsSource) -> Iterator[pa.RecordBatch]:
@@ -179,7 +177,7 @@ def _losses(told: dict[str, Any] | str, known: npt.NDArray[np.int64]) -> list[st
 
 def _told_texts(file: InputFile) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Each line's number, and its object with a text, or what is wrong with it."""
-    for row, line in json_lines(file.path, None, LineSlice(0, file.num_bytes, 1)):
+    for row, line in json_lines(file.path, None, LineSlice(0, file.num_bytes)):
         told, fault = parse_record(line)
         if told is None:
             yield row, fault
@@ -217,19 +215,3 @@ def _line(head: bytes, offset: int, size: int) -> _Line:
     if number is None:
         return _Line(None, offset, size)
     return _Line(int(number[1]), offset + number.end(), size - number.end())
-
-
-def _line_starts(stream: pa.NativeFile, num_bytes: int, slice_bytes: int) -> Iterator[int]:
-    """Where a line begins, about every `slice_bytes`: only what lies around these places is read."""
-    place = slice_bytes
-    while place < num_bytes:
-        stream.seek(place)
-        while chunk := stream.read(_CHUNK):
-            end = chunk.find(b"\n")
-            if end >= 0:
-                place += end + 1
-                break
-            place += len(chunk)
-        if place < num_bytes:
-            yield place
-        place += slice_bytes

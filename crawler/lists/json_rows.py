@@ -1,5 +1,6 @@
 """JSON lines, or one array of objects: rows of a byte range, a bad record being a row of its own."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from shards.errors import BadInputError
 
 MAX_LINE_BYTES = MAX_ELEMENT_BYTES
 _CHUNK = 2**20
+_SOUGHT_BYTES = 2**16
 _PEEKED_LINES = 100
 _PEEKED_BYTES = 4096
 _BOM = b"\xef\xbb\xbf"
@@ -23,27 +25,39 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class LineSlice:
-    """Bytes from a line's start to another's; `first_row` is the number of the first line, from 1."""
+    """Bytes from a line's start to another's."""
 
     start: int
     stop: int
-    first_row: int
 
 
-def json_slices(path: str, num_bytes: int, compression: str | None, slice_bytes: int) -> list[LineSlice]:
-    """Ranges of about `slice_bytes` that end at line ends; a compressed file is one range, and so is an array."""
+def json_slices(path: str, num_bytes: int, compression: str | None, slice_bytes: int) -> Iterator[tuple[int, int]]:
+    """Ranges of about `slice_bytes` that begin with a line; a compressed file is one range, and so is an array.
+
+    Read is what lies around the cuts, and that when a range is asked for: a raw line end in JSON always ends a record.
+    """
     if compression or num_bytes <= slice_bytes or holds_array(path, None):
-        return [LineSlice(0, num_bytes, 1)]
-    slices, start, first_row, row, position = [], 0, 1, 1, 0
+        yield 0, num_bytes
+        return
     with open_stream(path, None) as stream:
-        while chunk := stream.read(_CHUNK):
-            position += len(chunk)
-            row += chunk.count(b"\n")
-            if position - start >= slice_bytes and (end := chunk.rfind(b"\n")) >= 0:
-                stop = position - len(chunk) + end + 1
-                slices.append(LineSlice(start, stop, first_row))
-                start, first_row = stop, row
-    return [*slices, LineSlice(start, num_bytes, first_row)] if start < num_bytes else slices
+        cuts = line_starts(path, stream, num_bytes, slice_bytes)
+        yield from itertools.pairwise(itertools.chain([0], cuts, [num_bytes]))
+
+
+def line_starts(path: str, stream: pa.NativeFile, num_bytes: int, every_bytes: int) -> Iterator[int]:
+    """Where a line begins, about every so many bytes: only what lies behind these places is read, to its line's end."""
+    place = every_bytes
+    while place < num_bytes:
+        stream.seek(place)
+        while chunk := read_chunk(path, stream, _SOUGHT_BYTES):
+            end = chunk.find(b"\n")
+            if end >= 0:
+                place += end + 1
+                break
+            place += len(chunk)
+        if place < num_bytes:
+            yield place
+        place += every_bytes
 
 
 def holds_array(path: str, compression: str | None) -> bool:
@@ -56,7 +70,7 @@ def json_keys(path: str, compression: str | None) -> list[str] | None:
     """The keys of the first objects, or None where the first lines hold no object at all (all blank)."""
     keys: dict[str, None] = {}
     num_seen = num_objects = 0
-    for _, line in _records(path, compression, LineSlice(0, 2 * MAX_LINE_BYTES, 1)):
+    for _, line in _records(path, compression, LineSlice(0, 2 * MAX_LINE_BYTES)):
         if num_seen == _PEEKED_LINES:
             break
         num_seen += 1
@@ -153,8 +167,9 @@ def _records(path: str, compression: str | None, where: LineSlice) -> Iterator[t
 
 
 def json_lines(path: str, compression: str | None, where: LineSlice) -> Iterator[tuple[int, bytes | None]]:
-    """The lines that are not blank, with their numbers; None for a line that is too long to be read."""
-    number, tail, is_long = where.first_row, b"", False
+    """The lines that are not blank, numbered from 1 at `start`; None for a line that is too long to be read."""
+    number, tail, is_long = 1, b"", False
+    bom = b"" if where.start else _BOM
     for chunk in _chunks(path, compression, where):
         pieces = (tail + chunk).split(b"\n")
         tail = pieces.pop()
@@ -162,14 +177,14 @@ def json_lines(path: str, compression: str | None, where: LineSlice) -> Iterator
             if is_long or len(piece) > MAX_LINE_BYTES:
                 yield number, None
             elif line := piece.strip(b" \t\r"):
-                yield number, line.removeprefix(_BOM) if number == 1 else line
+                yield number, line.removeprefix(bom) if number == 1 else line
             number, is_long = number + 1, False
         if len(tail) > MAX_LINE_BYTES:
             tail, is_long = b"", True
     if is_long:
         yield number, None
     elif line := tail.strip(b" \t\r"):
-        yield number, line.removeprefix(_BOM) if number == 1 else line
+        yield number, line.removeprefix(bom) if number == 1 else line
 
 
 def _chunks(path: str, compression: str | None, where: LineSlice) -> Iterator[bytes]:

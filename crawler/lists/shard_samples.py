@@ -60,20 +60,20 @@ class _SampleFault(Exception):
     """What keeps a sample from being read at all."""
 
 
-def shard_slices(paths: Sequence[str]) -> list[ShardSlice]:
-    """One slice a tar, in order of path. Raises BadInputError for a file that is empty or no tar."""
-    slices = [ShardSlice(file.path, file.name, file.num_bytes) for file in find_files(paths)]
-    for piece in slices:
-        with open_stream(piece.path, None) as stream:
+def shard_slices(paths: Sequence[str]) -> Iterator[ShardSlice]:
+    """One slice a tar, in order of path, each looked at when it is asked for. Raises BadInputError for a file that is
+    empty or no tar."""
+    for file in find_files(paths):
+        with open_stream(file.path, None) as stream:
             head = stream.read(BLOCK)
             if head.startswith(_COMPRESSED):
-                raise BadInputError(f"{piece.path}: is compressed; unpack it first, since images are read by offset")
+                raise BadInputError(f"{file.path}: is compressed; unpack it first, since images are read by offset")
             try:
-                next(tar_entries(stream, piece.num_bytes), None)
+                next(tar_entries(stream, file.num_bytes), None)
             except BrokenTarError as error:
                 if str(error).startswith("no tar header at byte 0") or not head:
-                    raise BadInputError(f"{piece.path}: is no tar ({error})") from None
-    return slices
+                    raise BadInputError(f"{file.path}: is no tar ({error})") from None
+        yield ShardSlice(file.path, file.name, file.num_bytes)
 
 
 def read_shard(piece: ShardSlice, source: ShardsSource) -> Iterator[pa.RecordBatch]:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from crawler.part_of_source import Limit, Sample
 from shards.settings import Section
 
 
@@ -33,3 +34,5 @@ class ShardsSource(Section):
     )
     category: str | None = Field(default=None, description="The images' category; null: as the .json says.")
     license: str | None = Field(default=None, description="The images' licence; null: as the .json says.")
+    limit: Limit = None
+    sample: Sample = None

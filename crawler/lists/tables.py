@@ -28,7 +28,8 @@ _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 class TableSlice:
     """A run of one file's rows: row groups of Parquet, bytes of lines; all of the file where it is packed, or an array.
 
-    `name` is what `origin` calls the file; `start` and `stop` are row groups or bytes; `first_row` counts from 1.
+    `name` is what `origin` calls the file; `start` and `stop` are row groups or bytes; `first_row` counts from 1, in a
+    table of text from `start`.
     """
 
     path: str
@@ -44,20 +45,26 @@ class TableSlice:
 def plan_table(source: TableSource) -> list[TableSlice]:
     """The slices of all files, in order of path. Raises UsageError for a glob that fits nothing, and
     BadInputError for a file that is missing, empty, cut short, not what its suffix says, or lacks a column."""
+    return list(table_slices(source))
+
+
+def table_slices(source: TableSource) -> Iterator[TableSlice]:
+    """As `plan_table`, each file looked at when its first slice is asked for."""
     resolved = source.resolved()
-    return [piece for file in find_files(source.paths) for piece in _plan_file(file, resolved)]
+    for file in find_files(source.paths):
+        yield from _plan_file(file, resolved)
 
 
 def read_table_slice(piece: TableSlice, source: TableSource) -> Iterator[pa.RecordBatch]:
     """The slice's rows as RAW_CANDIDATE batches; a bad row is a row with a `drop_reason`."""
     resolved = source.resolved()
     # Of a table of text that was cut nobody has counted the rows before: they are counted from the cut.
-    name = f"{piece.name}@{piece.start}" if piece.format in ("csv", "tsv") and piece.start else piece.name
+    name = f"{piece.name}@{piece.start}" if piece.format != "parquet" and piece.start else piece.name
     for rows in _rows_of(piece, resolved):
         yield candidates_of(rows, name, resolved)
 
 
-def _plan_file(file: InputFile, resolved: ResolvedTable) -> list[TableSlice]:
+def _plan_file(file: InputFile, resolved: ResolvedTable) -> Iterator[TableSlice]:
     form, compression = _format_of(file)
     if resolved.layout and form != "jsonl":
         raise BadInputError(
@@ -66,7 +73,8 @@ def _plan_file(file: InputFile, resolved: ResolvedTable) -> list[TableSlice]:
     if file.num_bytes == 0:
         raise BadInputError(f"{file.path}: empty file (0 bytes); expected {form} with a column {_wanted(resolved)}")
     if form == "parquet":
-        return _plan_parquet(file, resolved)
+        yield from _plan_parquet(file, resolved)
+        return
     if form == "jsonl":
         keys = json_keys(file.path, compression)
         if keys is not None:
@@ -76,10 +84,8 @@ def _plan_file(file: InputFile, resolved: ResolvedTable) -> list[TableSlice]:
         header = csv_header(file.path, compression, _delimiter(form))
         _check_columns(file.path, header, resolved)
         pieces = csv_slices(file.path, file.num_bytes, compression, _delimiter(form), len(header), SLICE_BYTES)
-    return [
-        TableSlice(file.path, file.name, form, compression, piece.start, piece.stop, piece.first_row, None)
-        for piece in pieces
-    ]
+    for start, stop in pieces:
+        yield TableSlice(file.path, file.name, form, compression, start, stop, 1, None)
 
 
 def _format_of(file: InputFile) -> tuple[str, str | None]:
@@ -148,12 +154,10 @@ def _check_columns(
 def _rows_of(piece: TableSlice, resolved: ResolvedTable) -> Iterator[Rows]:
     if piece.format == "parquet":
         return _parquet_rows(piece, resolved)
-    columns = resolved.columns
+    where = LineSlice(piece.start, piece.stop)
     if piece.format == "jsonl":
-        where = LineSlice(piece.start, piece.stop, piece.first_row)
         return json_rows(piece.path, piece.compression, where, resolved, BATCH_ROWS)
-    where = LineSlice(piece.start, piece.stop, piece.first_row)
-    return csv_rows(piece.path, piece.compression, _delimiter(piece.format), columns, where)
+    return csv_rows(piece.path, piece.compression, _delimiter(piece.format), resolved.columns, where)
 
 
 def _parquet_rows(piece: TableSlice, resolved: ResolvedTable) -> Iterator[Rows]:

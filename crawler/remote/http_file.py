@@ -20,8 +20,8 @@ class HttpFile(io.RawIOBase):
     """Bytes of a file, in order or by place. Nothing is kept: what is read twice is asked for twice.
 
     With `is_streamed` a request asks for all that follows (up to `stop`), else for what is read at once. Raises
-    TryAgainError where the server stays away, and BadInputError where it has no such file, gives no ranges, may not be
-    contacted, or changes the file meanwhile.
+    TryAgainError where the server stays away or changes the file meanwhile, and BadInputError where it has no such
+    file, gives no ranges, or may not be contacted.
     """
 
     def __init__(
@@ -131,7 +131,10 @@ class HttpFile(io.RawIOBase):
             self._total, self._mark = answer.total, answer.mark
         elif answer.response is not None and (answer.total, answer.mark) != (self._total, self._mark):
             self._client.done(answer)
-            raise BadInputError(f"{self._url}: changed while it was read; run again")
+            raise TryAgainError(
+                f"{self._url}: another file came in its place while it was read; expected one that stays as it is. Run "
+                "again once nobody writes it: it is read anew, and parts that are done stay done"
+            )
         return answer
 
     def _judge_rate(self, answer: Answer) -> None:

@@ -167,7 +167,7 @@ class _SearchPart:
                 return
             if before is not None and read.items == before.items:
                 return
-            end.num_results = min(end.num_results + len(read.items), self._source.per_query)
+            end.num_results = min(end.num_results + len(read.items), self._source.most_results)
             url = self._next_url(end, url, read)
             before = read
 
@@ -176,7 +176,7 @@ class _SearchPart:
         is_last = read.num_pages is not None and page >= read.num_pages
         if is_last or not read.items or not read.has_more or not endpoint.has_pages or page >= endpoint.max_pages:
             return None
-        if end.num_results >= self._source.per_query:
+        if end.num_results >= self._source.most_results:
             return None
         if endpoint.next_url is not None:
             target = None if read.next_page is None else resolve(url, read.next_page)

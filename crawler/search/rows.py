@@ -45,7 +45,7 @@ def _rows(answer: Answer, rank: int, name: str, source: SearchSource, pick: Pick
         origin = f"{name}:{answer.line}:page {answer.page + 1}"
         return [{**base, "origin": origin, "drop_reason": fault[0], "detail": fault[1]}], rank
     rows: list[Row] = []
-    for item in read.items[: max(0, source.per_query - rank)]:
+    for item in read.items[: max(0, source.most_results - rank)]:
         rank += 1
         head = base | {"query_rank": rank, "origin": f"{name}:{answer.line}:{rank}"}
         rows += _rows_of_item(item, head | {column: item.get(column) for column in _COLUMNS}, answer.query, source)

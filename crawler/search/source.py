@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from crawler.part_of_source import Limit, Sample
 from crawler.search.settings import Endpoint
 from shards.settings import Section
 
@@ -18,6 +19,8 @@ class SearchSource(Section):
     per_query: int = Field(default=1000, ge=1, le=1_000_000, description="Results of one query at most.")
     query_as_text: bool = Field(default=True, description="Give each image its query as a text of kind `query`.")
     part_queries: int = Field(default=50, ge=1, le=100_000, description="Queries in one part, between commits.")
+    limit: Limit = None
+    sample: Sample = None
 
     @field_validator("endpoint")
     @classmethod
@@ -25,6 +28,11 @@ class SearchSource(Section):
         if isinstance(endpoint, str) and endpoint not in (known := _described()):
             raise ValueError(f"no endpoint is called {endpoint!r}; known: {', '.join(known)}, or describe one")
         return endpoint
+
+    @property
+    def most_results(self) -> int:
+        """Results of one query at most: no more of them can be among the first `limit` rows."""
+        return self.per_query if self.limit is None else min(self.per_query, self.limit)
 
     @property
     def described(self) -> Endpoint:

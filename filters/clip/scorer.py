@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from filters.clip.busy import Busy, busy_on
 from filters.clip.feed import Feeder, Undecoded, decoded
 from filters.clip.form import Pixels
 from filters.clip.settings import Backend, ScoreSettings
@@ -44,10 +45,16 @@ class EncodedTexts:
 class Scorer:
     """A loaded dual encoder. Equal calls give equal scores, whatever else the machine does."""
 
-    def __init__(self, towers: Towers, settings: ScoreSettings) -> None:
+    def __init__(self, towers: Towers, settings: ScoreSettings, busy: Busy | None = None) -> None:
         self.identity, self.device = towers.identity, towers.device
         self._towers, self._batch_size = towers, settings.batch_size
         self._feeder = Feeder(towers, settings.batch_size, _num_threads(settings, towers.device))
+        self._busy = busy or busy_on(towers.device)
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds in which the model had work, since it was loaded."""
+        return self._busy.seconds()
 
     def score(self, images: Sequence[Pixels], texts: Sequence[Sequence[str]]) -> list[list[float | None]]:
         """Cosine of each image with each of its own texts, -1.0 to 1.0, rounded to 1e-4, shaped as `texts`.
@@ -99,7 +106,8 @@ class Scorer:
         missing = []
         for number, fed in enumerate(self._feeder.batches(images)):
             for some, is_mirrored in zip(made, mirrorings, strict=True):
-                some.append(self._towers.embed_images(replace(fed.batch, is_mirrored=is_mirrored)))
+                with self._busy.working():
+                    some.append(self._towers.embed_images(replace(fed.batch, is_mirrored=is_mirrored)))
             missing += [number * self._batch_size + place for place in fed.missing]
         found = [_normalised(self._towers.gathered(some)) for some in made]
         for vectors in found:
@@ -113,7 +121,10 @@ class Scorer:
         size = self._batch_size
         tokens = np.concatenate([self._towers.tokens(texts[at : at + size]) for at in range(0, len(texts), size)])
         order = np.argsort(_lengths(tokens), kind="stable")
-        made = [self._towers.embed_tokens(tokens[order[at : at + size]]) for at in range(0, len(texts), size)]
+        made = []
+        for at in range(0, len(texts), size):
+            with self._busy.working():
+                made.append(self._towers.embed_tokens(tokens[order[at : at + size]]))
         sorted_vectors = _normalised(self._towers.gathered(made))
         vectors = np.empty_like(sorted_vectors)
         vectors[order] = sorted_vectors

@@ -147,6 +147,13 @@ class _Copies:
         return there
 
 
+def cuda_of_torch() -> Any:
+    """What torch knows of GPUs; its classes are untyped in builds without CUDA."""
+    import torch
+
+    return torch.cuda
+
+
 def prepare_torchvision() -> None:
     """Makes torchvision importable, which open_clip and transformers' image models import, beside a CPU build of torch.
 

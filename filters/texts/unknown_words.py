@@ -4,7 +4,7 @@ import functools
 import importlib.util
 import pickle
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,3 +120,19 @@ def _table(name: str) -> dict[Any, Any]:
     with (Path(package.origin).parent / "posseg" / f"{name}.p").open("rb") as stream:
         table: dict[Any, Any] = pickle.load(stream)
     return table
+
+
+@functools.cache
+def emission_odds() -> Mapping[str, tuple[float, float, float]]:
+    """For each character, how much likelier it is (logarithms, at most 6 either way) at each place of a name.
+
+    The places are the first of a name, its middle and its last, against the mean of all that is no name.
+    """
+    model = _model()
+    others = [place for place, (_, tag) in enumerate(model.states) if not tag.startswith("nr")]
+    elsewhere = np.log(np.exp(np.maximum(model.emissions[:-1, others], -30.0)).mean(axis=1))
+    found = [
+        np.clip(model.emissions[:-1, model.states.index((position, "nr"))] - elsewhere, -6.0, 6.0).tolist()
+        for position in "BME"
+    ]
+    return dict(zip(model.kinds, zip(*found, strict=True), strict=True))

@@ -79,7 +79,7 @@ def warm_up(pool: RayPool, workers: int, last_stage: str) -> None:
 def _import_work(last_stage: str) -> None:
     names = ["pipelines.stages", "crawler.download", "crawler.part_downloads", "aiohttp"]
     if last_stage == "measure":
-        names += ["filters.pixel_kernels", "dedup.lanczos_kernels", "scipy.fftpack"]
+        names += ["filters.pixel_kernels", "filters.colour_kernels", "dedup.lanczos_kernels", "scipy.fftpack"]
     for name in names:
         import_module(name)
     time.sleep(1)  # so that one worker does not take both calls

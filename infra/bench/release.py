@@ -34,7 +34,7 @@ from measured_run import recipe
 from pipelines.attempts import perform
 from pipelines.checks import checked_plan
 from pipelines.flow.final import selected_rows, selected_schema
-from pipelines.flow.release import manifest_rows
+from pipelines.flow.manifest_files import manifest_rows
 from pipelines.flow.spread import CLOSE, MOVED
 from pipelines.tasks import Context, PartRef, Task
 from shards.lease import Lease

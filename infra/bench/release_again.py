@@ -113,7 +113,7 @@ def _one(name: str, run: Path, started: float) -> Figures:
 _Step = tuple[str, float, float]
 """What was made, the CPU seconds of its thread, and when it was there."""
 
-_MANIFEST = ("release kept", "release dropped")
+_MANIFEST = ("release kept", "release dropped", "release decided")
 
 
 def _metered_steps() -> list[_Step]:

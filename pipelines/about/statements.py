@@ -6,6 +6,7 @@ Card and Croissant file say the same; each sentence follows from the recipe or f
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.part_of_source import told_source
 from pipelines.recipe import Recipe
 
 _SOURCES = {
@@ -28,8 +29,10 @@ def collection(recipe: Recipe) -> str:
     """How images and texts were come by."""
     began = _SOURCES.get(recipe.source.kind, f"Pairs came from a source of the kind {recipe.source.kind}.")
     agent = f", under the user agent {recipe.crawler.user_agent}" if recipe.crawler.user_agent else ""
+    told = told_source(recipe.source)
+    part = f" Only a part of that source was looked at: {told}." if told else ""
     return (
-        f"{began} Images were downloaded from the servers that their URLs name{agent}, and stored as a fresh "
+        f"{began}{part} Images were downloaded from the servers that their URLs name{agent}, and stored as a fresh "
         "encoding without their metadata."
     )
 

@@ -1,17 +1,22 @@
-"""How a process of ours comes to Ray: the environment that Ray reads, and a cluster that is joined."""
+"""How a process of ours comes to Ray: the environment that it reads, one of our own, and a cluster that is joined."""
 
 import logging
 import os
+import re
 import socket
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from shards.errors import UsageError
+from shards.errors import TryAgainError, UsageError
 
 PACKAGES = ("shards", "crawler", "filters", "dedup", "pipelines")
 _OTHER_VERSION = "Version mismatch"
 _MOST_SAID = 300
 _CONNECT_S = 10.0
+_OBJECT_STORE_BYTES = 100 * 1024 * 1024
+_TOO_LATE = re.compile(r"timed[ -]?out|time ?out|deadline|overloaded|no node info found|failed to get node info", re.I)
+"""Ray has no class for a start that took too long: it raises `Exception` and `RuntimeError` in these words."""
 
 
 def prepare_environment(local: bool) -> None:
@@ -26,17 +31,51 @@ def prepare_environment(local: bool) -> None:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 
+def start_alone(ray: Any, num_cpus: int) -> None:
+    """Start Ray for this process alone. Raises `TryAgainError` where it does not come up in its time."""
+    with _InTime("Ray did not start on this machine in its time"):
+        ray.init(
+            address="local",  # never a cluster that somebody else started on this machine
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _node_ip_address="127.0.0.1",
+        )
+
+
+class _InTime:
+    """Inside, Ray starts or is joined; that it takes too long becomes a `TryAgainError`, which begins with `what`."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(fault, Exception) and (isinstance(fault, TimeoutError) or _TOO_LATE.search(str(fault))):
+            raise TryAgainError(
+                f"{self._what} ({_one_line(fault)[:_MOST_SAID]}); the machine may be overloaded or short of memory: "
+                "let other work end, then run the same command again: it resumes"
+            ) from fault
+
+
 def join_cluster(ray: Any, address: str) -> None:
-    """Join a running cluster and bring this very code to its nodes. Raises `UsageError`."""
+    """Join a running cluster and bring this very code to its nodes. Raises `UsageError`, or `TryAgainError`."""
     _check_address(address)
     modules = [str(Path(__file__).parents[2] / package) for package in PACKAGES]
     try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"py_modules": modules},
-        )
+        with _InTime(f"--address {address}: the Ray cluster did not let this process join in its time"):
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"py_modules": modules},
+            )
     except (ConnectionError, RuntimeError, ValueError) as error:
         if _OTHER_VERSION in str(error):
             raise UsageError(

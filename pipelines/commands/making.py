@@ -23,6 +23,12 @@ def run(
     address: Annotated[str | None, typer.Option(help="A running Ray cluster, such as host:6379 or auto.")] = None,
     set_: SetOption = None,
     workers: WorkersOption = None,
+    limit: Annotated[
+        str | None, typer.Option(metavar="N", help="Look at the source's first N rows; of a crawl, at N pages.")
+    ] = None,
+    sample: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Take this share of the source's images, as 0.01, by uid.")
+    ] = None,
     retry: RetryOption = None,
     shared_out: Annotated[
         bool, typer.Option("--shared-out", help="With --address: every node sees the very folder of --out.")
@@ -34,6 +40,7 @@ def run(
 ) -> None:
     """Run or resume a recipe; ends with the funnel."""
     from pipelines.json_log import open_log
+    from pipelines.part_of_source import with_part
     from pipelines.recipe import read_recipe
     from pipelines.retries import parse_reasons
     from pipelines.summary import summarised
@@ -41,7 +48,7 @@ def run(
     log = open_log(log_format)
     with summarised(summary, out, log) as told:
         again = parse_reasons(retry or ())
-        mapping = read_recipe(recipe, set_ or ())
+        mapping = with_part(read_recipe(recipe, set_ or ()), limit, sample)
         _run_and_print(mapping, f"recipe {recipe}", out, address, workers, again, shared_out, log, told)
 
 
@@ -63,7 +70,13 @@ def _run_and_print(
     from shards.storage import told_place
 
     result = run_recipe(
-        mapping, what, out, lambda: open_pool(mapping, out, address, workers, is_shared), Progress(line=log), retry
+        mapping,
+        what,
+        out,
+        lambda: open_pool(mapping, out, address, workers, is_shared),
+        Progress(line=log),
+        retry,
+        opens_first=address is not None,
     )
     if told is not None:
         told.stats, told.dead_rows = result.stats, result.num_dead

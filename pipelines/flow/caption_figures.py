@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from filters.characters import HAN, Counts, TextColumn, bounded_slices
 from filters.judge import one_array
 from filters.tokens import DifferentTokens, characters_of, tokens_of
 from pipelines.flow.histograms import bin_edges
-from shards.tables import iter_batches
+from pipelines.flow.sample_rows import SampleRows
 
 SCRIPTS = ("mostly_han", "some_han", "no_han")
 """What a caption is written in: at least half of its characters Han, some of them, none."""
@@ -23,14 +22,14 @@ _Lengths = Counter[int]
 _MEASURED = "num_tokens"
 
 
-def caption_figures(kept: Sequence[Path], categories: Sequence[str]) -> dict[str, Any]:
+def caption_figures(rows: SampleRows, categories: Sequence[str]) -> dict[str, Any]:
     """Figures of the captions of kept samples: of all, and of each category that is named.
 
     `characters` and `tokens` are spreads over captions: mean, std (of the population), median and a histogram. Where
     the measure `num_tokens` was taken, `tokens` is of it, in the pieces of its vocabulary.
     """
     tally = _Tally(categories)
-    for batch in iter_batches(kept, ["text", "category", _MEASURED]):
+    for batch in rows.kept(["text", "category", _MEASURED]):
         tally.add(batch)
     return tally.figures()
 

@@ -1,9 +1,8 @@
 """Collect: read the source and make one candidate row per (image URL, text), with its text measures."""
 
 import hashlib
-import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from crawler.input_files import open_stream
 from crawler.lists.encoded_images import EncodedSlice, encoded_slices, read_encoded
 from crawler.lists.shard_samples import SCHEME, read_shard, shard_slices
 from crawler.lists.shards_source import ShardsSource
-from crawler.lists.tables import plan_table, read_table_slice
+from crawler.lists.tables import read_table_slice, table_slices
 from crawler.remote.reach import Reach
 from crawler.search.rows import read_search
 from crawler.search.source import SearchSource
@@ -32,10 +31,11 @@ from filters.texts.beside import Beside
 from pipelines.flow import archive_index
 from pipelines.flow.archive_index import lane_of, lanes_of, reach_of
 from pipelines.flow.narrow import mark_skipped, only_taken
+from pipelines.flow.part_of_source import MOST_ROWS, NUM_READ, Piece, Planner, batches, first_rows, sampled
 from pipelines.flow.rows import count_reasons
 from pipelines.flow.taken_down import without_taken_down
 from pipelines.flow.text_lists import text_facts
-from pipelines.tasks import Batch, Flow, Job, Outcome, tasks_of
+from pipelines.tasks import Batch, Flow, Job, Outcome
 from shards.schema import RAW_CANDIDATE
 from shards.tables import TableWriter
 
@@ -49,47 +49,60 @@ _MOST_ROWS = 1 << 26
 def steps(flow: Flow) -> Iterator[Batch]:
     """One part per slice of the source: a run of a table's rows, a WARC file, or what was crawled or searched for."""
     source = flow.recipe.source
-    num_rows: list[int | None] = []
-    lanes: list[int | None] = []
-    if isinstance(source, CrawlSource):
-        inputs: list[dict[str, Any]] = [{"crawl": ref} for ref in flow.refs("crawl")]
-        keys: list[object] = [task.fingerprint for task in flow.tasks("crawl")]
-    elif isinstance(source, SearchSource):
-        inputs = [{"search": ref} for ref in flow.refs("search")]
-        keys = [task.fingerprint for task in flow.tasks("search")]
-    elif isinstance(source, WarcSource) and source.index is not None:
+    if isinstance(source, WarcSource) and source.index is not None:
         yield archive_index.select_step(flow, source, source.index, _mark_of_index)
-        inputs = archive_index.cut_parts(flow, source.index.part_records)
-        chain = flow.chain(archive_index.STEP)
-        keys = [[chain, given["first"], given["stop"]] for given in inputs]
-        lanes = [lane_of(number, source.prefix, flow.recipe) for number in range(len(inputs))]
-    else:
-        slices = source_slices(source, reach_of(flow.recipe))
-        lanes = [lane_of(number, piece.path, flow.recipe) for number, piece in enumerate(slices)]
-        inputs = [{"slice": piece} for piece in slices]
-        keys = [_slice_key(piece) for piece in slices]
-        num_rows = [getattr(piece, "num_rows", None) for piece in slices]
     names = text_measure_names(flow.plan.measures)
-    settings = [*text_facts(flow.recipe.text), [code_version(name) for name in names]]
-    batch = tasks_of("collect", _VERSION, settings, inputs, keys)
-    told = itertools.zip_longest(batch.tasks, num_rows, lanes)
-    yield Batch("collect", tuple(replace(task, num_rows=count or _MOST_ROWS, lane=lane) for task, count, lane in told))
+    settings: list[object] = [*text_facts(flow.recipe.text), [code_version(name) for name in names]]
+    if source.sample is not None:
+        settings.append({"sample": source.sample})
+    limit = None if isinstance(source, CrawlSource) else source.limit  # of a crawl it bounds pages
+    planner = Planner("collect", (_VERSION, settings), _MOST_ROWS)
+    yield from batches(flow, planner, _pieces(flow), limit)
+
+
+def _pieces(flow: Flow) -> Iterator[Piece]:
+    """What the parts read, in the source's order."""
+    source = flow.recipe.source
+    if isinstance(source, CrawlSource | SearchSource):
+        for task in flow.tasks(source.kind):
+            yield Piece({source.kind: task.ref}, task.fingerprint)
+    elif isinstance(source, WarcSource) and source.index is not None:
+        chain = flow.chain(archive_index.STEP)
+        for number, given in enumerate(archive_index.cut_parts(flow, source.index.part_records)):
+            lane = lane_of(number, source.prefix, flow.recipe)
+            yield Piece(given, [chain, given["first"], given["stop"]], lane=lane)
+    else:
+        for number, piece in enumerate(_slices(source, reach_of(flow.recipe))):
+            lane = lane_of(number, piece.path, flow.recipe)
+            yield Piece({"slice": piece}, _slice_key(piece), getattr(piece, "num_rows", None), lane)
 
 
 def source_slices(source: TableSource | WarcSource | ShardsSource, reach: Reach | None = None) -> list[Any]:
     """The source cut into parts, checked file by file. Raises `BadInputError` for files that cannot be read.
 
-    What an index finds is known once the index was read: for it, its files are looked for, and no part is told.
+    What an index finds is known once the index was read: for it, its files are looked for, and no part is told. With
+    a limit these are the parts that are sure to be read; files behind them are not looked at.
     """
-    if isinstance(source, ShardsSource):
-        is_encoded = source.layout == "chinese-clip"
-        return list(encoded_slices(source.paths) if is_encoded else shard_slices(source.paths))
-    if isinstance(source, TableSource):
-        return list(plan_table(source))
-    if source.index is not None:
+    if isinstance(source, WarcSource) and source.index is not None:
         archive_index.index_files(source, source.index, reach or Reach())
         return []
-    return list(warc_slices(source.paths, source.paths_file, source.prefix, reach))
+    taken: list[Any] = []
+    num_rows = 0
+    for piece in _slices(source, reach):
+        taken.append(piece)
+        rows = getattr(piece, "num_rows", None)
+        num_rows += rows or 0
+        if source.limit is not None and (rows is None or num_rows >= source.limit):
+            break
+    return taken
+
+
+def _slices(source: TableSource | WarcSource | ShardsSource, reach: Reach | None) -> Iterator[Any]:
+    if isinstance(source, ShardsSource):
+        return encoded_slices(source.paths) if source.layout == "chinese-clip" else shard_slices(source.paths)
+    if isinstance(source, TableSource):
+        return table_slices(source)
+    return warc_slices(source.paths, source.paths_file, source.prefix, reach)
 
 
 def _slice_key(piece: Any) -> list[object]:
@@ -134,17 +147,22 @@ def collect(job: Job) -> Outcome:
     """Stream one slice into a part of candidates."""
     schema = candidate_schema(job.plan.measures)
     counts: dict[str, int] = {}
-    place = 0
+    place, most, share = 0, job.task.inputs.get(MOST_ROWS), job.recipe.source.sample
     with TableWriter(job.attempt.path("rows", "parquet"), schema) as writer:
-        for batch in _raw_batches(job):
+        for batch in first_rows(_raw_batches(job), most):
             raw = pa.Table.from_batches([batch])
             raw = mark_skipped(only_taken(raw, job.rows, place), job.rows, place)
             place += batch.num_rows
+            if share is not None:
+                raw = sampled(raw, uids(_identities(raw)[2]), share)
+                if not raw.num_rows:
+                    continue
             candidates = without_taken_down(candidates_of(raw, job), job.context.run)
             writer.write(candidates, _ROW_GROUP)
             count_reasons(counts, candidates)
     versions = [code_version(name) for name in text_measure_names(job.plan.measures)]
-    return Outcome(writer.num_rows, counts, {"measures": versions})
+    read = {} if most is None else {NUM_READ: place}
+    return Outcome(writer.num_rows, counts, {"measures": versions, **read})
 
 
 def _raw_batches(job: Job) -> Iterator[pa.RecordBatch]:
@@ -179,13 +197,9 @@ def _archived(job: Job, source: WarcSource, agent: str) -> Iterator[pa.RecordBat
 
 def candidates_of(raw: pa.Table, job: Job) -> pa.Table:
     """Raw candidates with canonical URLs, uids, normalised texts and text measures."""
-    urls = canonical_urls(raw["url"])
+    urls, url_reason, identity = _identities(raw)
     texts = normalise_with_sources(raw["text"], job.recipe.text)
     queries = _as_text(raw["query"], job)
-    has_url = pc.is_valid(raw["url"])
-    url_reason = pc.if_else(pc.and_(has_url, pc.invert(_lies_inside(raw))), urls["drop_reason"], None)
-    # A row without a URL is a sample of its own, named by where it stood; so is a URL that cannot be read.
-    identity = pc.coalesce(pc.if_else(pc.is_null(url_reason), urls["canonical_url"], None), raw["url"], raw["origin"])
     beside = Beside(job.recipe.text, texts["source"], queries)
     measured = text_measures(texts["text"], text_measure_names(job.plan.measures), beside)
     columns = {
@@ -201,6 +215,16 @@ def candidates_of(raw: pa.Table, job: Job) -> pa.Table:
         **measured,
     }
     return pa.table(columns)
+
+
+def _identities(raw: pa.Table) -> tuple[pa.Table, pa.Array, pa.Array]:
+    """CANONICAL_COLUMNS of each row, why it has no URL to ask for, and what its uid is the hash of."""
+    urls = canonical_urls(raw["url"])
+    has_url = pc.is_valid(raw["url"])
+    url_reason = pc.if_else(pc.and_(has_url, pc.invert(_lies_inside(raw))), urls["drop_reason"], None)
+    # A row without a URL is a sample of its own, named by where it stood; so is a URL that cannot be read.
+    identity = pc.coalesce(pc.if_else(pc.is_null(url_reason), urls["canonical_url"], None), raw["url"], raw["origin"])
+    return urls, url_reason, identity
 
 
 def _lies_inside(raw: pa.Table) -> pa.Array:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from crawler.part_of_source import PART_KEYS
 from crawler.sources import CrawlSource
 from crawler.spider import CrawlJob, crawl_part
 from pipelines.flow.frontier import NUM_LINKS, Known, planned_round
@@ -19,7 +20,8 @@ def steps(flow: Flow) -> Iterator[Batch]:
     source = flow.recipe.source
     if not isinstance(source, CrawlSource):
         return
-    settings = [_VERSION, source.model_dump(exclude={"rounds"}), flow.recipe.crawler.lanes]
+    deciding = source.model_dump(exclude={"rounds", *PART_KEYS}) | {"max_pages": source.most_pages}
+    settings = [_VERSION, deciding, flow.recipe.crawler.lanes]
     known = Known()
     latest: dict[int, PartRef] = {}
     for number in range(source.rounds):

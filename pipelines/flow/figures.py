@@ -11,8 +11,9 @@ from filters.measures import MEASURES
 from filters.rules import PlacedRule
 from pipelines.flow.caption_figures import caption_figures
 from pipelines.flow.histograms import spreads
+from pipelines.flow.sample_rows import SampleRows, StoredRows
 from pipelines.flow.text_figures import text_figures
-from shards.database import quoted, scratch_database
+from shards.database import scratch_database
 
 _MOST_LISTED = 20
 _WHOLE, _SHOWN = ("INTEGER", "BIGINT"), ("INTEGER", "BIGINT", "DOUBLE")
@@ -27,20 +28,25 @@ _LISTED = {"hosts": "host", "queries": "query", "categories": "category"}
 def release_numbers(
     kept: list[Path], dropped: list[Path], rules: Sequence[PlacedRule], spill_beside: Path
 ) -> dict[str, Any]:
-    """Numbers of all samples of the `select` parts, kept and dropped; the same whatever the order of the parts.
+    """Numbers of all samples of the `select` parts, kept and dropped; the same whatever the order of the parts."""
+    return numbers_of(StoredRows(kept, dropped), rules, spill_beside)
+
+
+def numbers_of(rows: SampleRows, rules: Sequence[PlacedRule], spill_beside: Path) -> dict[str, Any]:
+    """The same of rows however they are held.
 
     Texts are counted in a thread beside the queries: nothing else of a run goes on when this is asked.
     """
     with scratch_database(spill_beside) as database, ThreadPoolExecutor(1) as beside:
-        database.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({quoted([*kept, *dropped])})")
+        database.execute(f"CREATE VIEW rows AS {rows.sql()}")
         (counts,) = _query(database, _COUNTS)
         for name, column in _LISTED.items():
             database.execute(_by_value(name, column))
             counts |= _query(database, f"SELECT count({column}) AS num_{name} FROM of_{name}")[0]
         lists = {name: _query(database, _most_frequent(name, column)) for name, column in _LISTED.items()}
         categories = [row["category"] for row in lists["categories"] if row["category"] is not None]
-        texts = beside.submit(text_figures, kept, dropped)
-        captions = beside.submit(caption_figures, kept, categories)
+        texts = beside.submit(text_figures, rows)
+        captions = beside.submit(caption_figures, rows, categories)
         columns = database.sql("DESCRIBE rows").fetchall()
         kinds = {name: kind for name, kind, *_ in columns}
         shown = {name: kind in _WHOLE for name, kind in kinds.items() if kind in _SHOWN and name not in _HIDDEN}
@@ -68,9 +74,11 @@ _DROPS = """
 """
 # Each set of rules that fail together is met once, before it is taken apart into pairs; a rule with itself is its sum.
 _OVERLAPS = """
-    WITH sets AS (
-        SELECT list_sort(list_distinct(failed_rules)) AS failed, count(*) AS samples
+    WITH lists AS (
+        SELECT failed_rules, count(*) AS samples
         FROM rows WHERE status = 'dropped' AND len(failed_rules) > 0 GROUP BY ALL
+    ), sets AS (
+        SELECT list_sort(list_distinct(failed_rules)) AS failed, sum(samples) AS samples FROM lists GROUP BY ALL
     ), firsts AS (SELECT unnest(failed) AS a, failed, samples FROM sets),
     pairs AS (SELECT a, unnest(failed) AS b, samples FROM firsts)
     SELECT a, b, sum(samples)::BIGINT AS samples FROM pairs WHERE a <= b GROUP BY ALL ORDER BY samples DESC, a, b

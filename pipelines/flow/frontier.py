@@ -51,7 +51,7 @@ class Round:
 def planned_round(flow: Flow, number: int, known: Known, settings: list[object]) -> Generator[Batch, None, Round]:
     """The steps that plan one round. No lane has anything to visit where the crawl is at its end."""
     mark = fingerprint("frontier", settings, number, flow.chain("crawl"))
-    left = _source(flow).max_pages - sum(record.rows for record in flow.records("crawl"))
+    left = _source(flow).most_pages - sum(record.rows for record in flow.records("crawl"))
     if number == 0:
         frontier = _tasks(flow, "frontier", mark, [{"round": 0, "left": left}])
     elif left <= 0:
@@ -126,7 +126,7 @@ def plan_round(job: Job) -> Outcome:
     """The URLs of one round from one range of hosts, by lane: the seeds, or the best of what nobody has visited."""
     path, lanes = job.attempt.path("rows", "parquet"), job.recipe.crawler.lanes
     if job.task.inputs["round"] == 0:
-        frontier = first_round(_source(job).seeds, lanes)
+        frontier = first_round(_source(job).seeds, lanes, job.task.inputs["left"])
     else:
         number, ranges = job.task.inputs["range"], job.task.inputs["ranges"]
         cut = cut_of(job.paths("ranges", "counts"), job.task.inputs["left"], number)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
+import numpy as np
 
 NUM_BINS = 20
 _WHOLE_STEPS = 20
@@ -36,14 +37,15 @@ def spreads(
 
 
 def _least_to_greatest(database: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
-    """One column at a time: its values lie in memory for the quartiles."""
-    sql = f"""
-        SELECT count({name}) AS n, min({name})::DOUBLE AS least, max({name})::DOUBLE AS greatest,
-            quantile_disc({name}, [0.25, 0.5, 0.75])::DOUBLE[] AS quartiles FROM rows
-    """
-    (row,) = database.sql(sql).to_arrow_table().to_pylist()
-    found: dict[str, Any] = row
-    return found
+    """One column at a time: its values lie in memory for the quartiles, which are those of SQL's quantile_disc."""
+    column = database.sql(f"SELECT {name} FROM rows WHERE {name} IS NOT NULL").to_arrow_table()[name]
+    values = column.to_numpy()
+    n = len(values)
+    if not n:
+        return {"n": 0, "least": None, "greatest": None, "quartiles": None}
+    places = [0, *(-(-n * quarters // 4) - 1 for quarters in (1, 2, 3)), n - 1]
+    least, *quartiles, greatest = np.partition(values, sorted(set(places)))[places].astype(float).tolist()
+    return {"n": n, "least": least, "greatest": greatest, "quartiles": quartiles}
 
 
 def _counts(

@@ -54,7 +54,7 @@ def _schemas(job: Job, records: Sequence[Record]) -> dict[str, pa.Schema]:
             kind = file.name.removeprefix("manifest/").partition("-")[0]
             if file.name.startswith("manifest/") and kind not in found:
                 found[kind] = pq.read_schema(job.context.folder(job.task.step).bring(file))
-    return found
+    return {kind: found[kind] for kind in ("kept", "dropped") if kind in found}
 
 
 def _shards(records: Sequence[Record]) -> Iterator[Shard]:

@@ -150,12 +150,12 @@ def _found(
 
 
 def measured(rgb: npt.NDArray[np.uint8], names: Sequence[str], shared: Pixels | None = None) -> dict[str, object]:
-    """Those of `names` that need no model, of one decoded image; `shared` are its planes if they are there already."""
+    """Those of `names` that need no model, of one decoded image; `shared` has what was worked out of it before."""
     pixels = shared or Pixels(rgb)
     by_pixels = [name for name in names if name not in HASHES and name not in MODEL_MEASURES]
     found: dict[str, object] = dict(image_measures(pixels, by_pixels))
     for name in HASHES.keys() & names:
-        found[name], found[trust_column(name)] = HASHES[name](pixels.grey)
+        found[name], found[trust_column(name)] = HASHES[name](pixels.grey, pixels.turned_grey)
     return found
 
 

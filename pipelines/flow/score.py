@@ -1,5 +1,6 @@
 """Score: what the recipe's model says of each standing text and its image, part by part."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import lru_cache
@@ -23,6 +24,10 @@ SCORER = "scorer"
 
 _MADE_OF, _HOLDS = "made_of", "holds"
 """In a record's facts: what the part was made of, and what each measure in it rests on."""
+
+WORKED = "worked"
+"""In a record's facts: seconds that the part took with its model loaded, in how many of them the model had work, and
+on which kind of device. Clocks, which no release shows."""
 
 _LEVELS: tuple[Level, ...] = ("text", "image")
 _BESIDE_THE_MODEL = {"heads", "categories", "group_size"}
@@ -81,6 +86,7 @@ def score(job: Job) -> Outcome:
     if settings is None:
         raise ValueError("a recipe without `score` has no score parts")
     scorer, asked = _scorer(settings), _asked(settings, tuple(job.task.inputs["names"]))
+    began, busy_before_s = time.perf_counter(), scorer.busy_s
     table, vectors = with_scores(table, job.path("fetched", "tar"), scorer, asked)
     counts: dict[str, int] = {}
     count_reasons(counts, table)
@@ -92,6 +98,11 @@ def score(job: Job) -> Outcome:
         write_embeddings(job.attempt.path(ROLE, f"{ROLE}.parquet"), embedded)
         number = embedded.num_rows - embedded["embedding"].null_count
         facts |= {"embedded": number, "dimension": vectors.shape[1]}
+    facts[WORKED] = {
+        "device": scorer.device.partition(":")[0],
+        "busy_s": round(scorer.busy_s - busy_before_s, 3),
+        "seconds": round(time.perf_counter() - began, 3),
+    }
     return Outcome(table.num_rows, counts, facts)
 
 

@@ -8,9 +8,13 @@ from typing import Any
 
 from pipelines.about.card import render_card
 from pipelines.about.croissant import ListedFile
-from pipelines.flow.figures import release_numbers
+from pipelines.flow.figures import numbers_of, release_numbers
 from pipelines.flow.held_apart import figures_apart, write_lists
 from pipelines.flow.indexes import croissant_file, index_files
+from pipelines.flow.sample_rows import DecidedRows
+from pipelines.flow.verdicts import decided_parts
+from pipelines.part_of_source import STATS_KEY, told_source
+from pipelines.recipe import Recipe
 from pipelines.report.page import render_report
 from pipelines.tasks import Job, Outcome
 from shards.parts import Record
@@ -61,12 +65,21 @@ def tell_figures(job: Job) -> Outcome:
 
 
 def _numbers(job: Job) -> dict[str, Any]:
+    decided = list(decided_parts(job).values())
+    if decided:
+        return numbers_of(DecidedRows(decided), job.plan.rules, job.attempt.folder)
     kept, dropped = job.paths("selected", "kept"), job.paths("selected", "dropped")
     return release_numbers(kept, dropped, job.plan.rules, job.attempt.folder)
 
 
 def _file_records(job: Job) -> Iterable[Record]:
     return (job.context.record(ref) for ref in job.task.inputs["files"])
+
+
+def _part(recipe: Recipe) -> dict[str, str]:
+    """What the numbers are of, where that is not all of the source."""
+    told = told_source(recipe.source)
+    return {} if told is None else {STATS_KEY: told}
 
 
 def release_stats(job: Job) -> dict[str, Any]:
@@ -81,6 +94,7 @@ def release_stats(job: Job) -> dict[str, Any]:
         "merged": candidates - numbers["samples"],
         "shards": sum(role.startswith("shard-") for role in roles),
         "rules": [asdict(rule) for rule in job.plan.rules],
+        **_part(job.recipe),
         **numbers,
         **figures_apart(job),
     }

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple
+from pathlib import Path
 
 import pyarrow as pa
 
 from crawler.search.asking import QueryEnd, SearchSettings, search_part
 from crawler.search.queries import Query, read_queries
+from crawler.search.rows import read_search
 from crawler.search.source import SearchSource
 from pipelines.tasks import Batch, Flow, Job, Outcome, Task
 from shards.parts import fingerprint
@@ -34,13 +36,13 @@ QUERIES = pa.schema(
 
 
 def steps(flow: Flow) -> Iterator[Batch]:
-    """One part per run of queries."""
+    """One part per run of queries; with a limit no part is asked for that cannot hold any of its rows."""
     source = flow.recipe.source
     if not isinstance(source, SearchSource):
         return
     settings = [
         _VERSION,
-        source.model_dump(include={"per_query"}),
+        {"per_query": source.most_results},
         source.described.model_dump(exclude=_OPERATIONAL),
     ]
     tasks = []
@@ -48,13 +50,23 @@ def steps(flow: Flow) -> Iterator[Batch]:
         asked = [astuple(query) for query in queries]
         mark = fingerprint("search", settings, asked)
         tasks.append(Task("search", index, mark, {"queries": asked}, len(asked), _LANE, cpus=_CPUS))
-    yield Batch("search", tuple(tasks))
+    if source.limit is None:
+        yield Batch("search", tuple(tasks))
+        return
+    left = source.limit
+    for task in tasks:
+        if left > 0:
+            yield Batch("search", (task,))
+            found = read_search(flow.context.path(task.ref, "answers"), Path(source.queries).name, source)
+            left -= sum(batch.num_rows for batch in found)
 
 
 def query_slices(source: SearchSource) -> list[list[Query]]:
     """The list of queries cut into parts. Raises `BadInputError` for a list that cannot be read."""
-    queries = read_queries(source.queries)
-    return [queries[start : start + source.part_queries] for start in range(0, len(queries), source.part_queries)]
+    queries, size = read_queries(source.queries), source.part_queries
+    if source.limit is not None:  # where a few queries give all its rows, no more are put
+        size = min(size, -(-source.limit // source.most_results))
+    return [queries[start : start + size] for start in range(0, len(queries), size)]
 
 
 def search(job: Job) -> Outcome:

@@ -20,6 +20,7 @@ from pipelines.flow.splits import SPLIT, counted_splits, of_split, split_names, 
 from pipelines.flow.spread import CLOSE, MOVED, spread_apart
 from pipelines.flow.taken_down import without_taken_down
 from pipelines.flow.tally import percentiles
+from pipelines.flow.text_verdicts import without_texts
 from pipelines.flow.turns import (
     BY_CLUSTER,
     MADE,
@@ -35,6 +36,7 @@ from pipelines.flow.turns import (
     with_cosines,
     with_relative,
 )
+from pipelines.flow.verdicts import VERDICTS, lie_apart, write_verdicts
 from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Plan, Task
 from shards.parts import fingerprint
 from shards.tables import TableWriter, iter_batches, iter_tables, read_names, write_table
@@ -46,36 +48,59 @@ def steps(flow: Flow) -> Iterator[Batch]:
     """Gather samples by uid; judge scores; take the turns of relative rules; judge the rest; order what stays."""
     yield from gather.steps(flow)
     plan = flow.plan
-    # A score part may hold more than this recipe asks for, so that its fingerprint does not tell which columns follow.
-    of_scores = [plan.measures, *((rule.name, rule.expression) for rule in plan.rules_at("score"))]
-    columns = _judged_columns(plan)
-    judged = [
-        Task(
-            "select-judge",
-            task.index,
-            fingerprint("select-judge", _VERSION, of_scores, columns, plan.recipe.release.caption, task.fingerprint),
-            {"gathered": task.ref, "columns": columns},
-        )
-        for task in flow.tasks("select-rows")
-    ]
-    yield Batch("select-judge", tuple(judged))
+    judged = _judging(flow)
+    yield Batch("select-judge", judged)
     relations = yield from _turns(flow)
     rules = [(rule.name, rule.expression) for rule in plan.rules_at("select")]
     made = flow.chain(*MADE[1:])
-    settings = plan.recipe.release
-    shape = [plan.measures, settings.caption, settings.dropped, list(settings.splits.items())]
+    settings, apart = plan.recipe.release, lie_apart(flow.context)
+    shape = [plan.measures, settings.caption, settings.dropped, list(settings.splits.items()), *[VERDICTS] * apart]
+    shared = {"relations": relations, "apart": apart}
     decided = tuple(
         Task(
             "select",
             task.index,
             fingerprint("select", _VERSION, rules, shape, made, task.fingerprint),
-            {"judged": task.ref, "gathered": task.inputs["gathered"], "place": place, "relations": relations},
+            {"judged": task.ref, "gathered": task.inputs["gathered"], "place": place, **shared},
         )
         for place, task in enumerate(judged)
     )
     yield Batch("select", decided)
     mark = fingerprint("select-order", _VERSION, flow.chain("select"))
     yield Batch("select-order", (Task("select-order", 0, mark, {"selected": flow.refs("select")}),))
+
+
+def _judging(flow: Flow) -> tuple[Task, ...]:
+    """A task for each range. Where only verdicts are written, texts are left out once they are judged for good.
+
+    But what the run has judged in the same way is taken as it is.
+    """
+    plan, with_texts = flow.plan, _judging_with(flow, {})
+    if not lie_apart(flow.context) or "pair_rank" in plan.measures:
+        return with_texts
+    if any(rule.level == "text" for rule in plan.rules_at("select")):
+        return with_texts
+    there = flow.context.folder("select-judge").committed()
+    if all((task.index, task.fingerprint[:8]) in there for task in with_texts):
+        return with_texts
+    return _judging_with(flow, {"without": "texts"})
+
+
+def _judging_with(flow: Flow, settings: dict[str, str]) -> tuple[Task, ...]:
+    plan = flow.plan
+    # A score part may hold more than this recipe asks for, so that its fingerprint does not tell which columns follow.
+    of_scores = [plan.measures, *((rule.name, rule.expression) for rule in plan.rules_at("score"))]
+    columns = _judged_columns(plan)
+    shape = [of_scores, columns, plan.recipe.release.caption, *settings.values()]
+    return tuple(
+        Task(
+            "select-judge",
+            task.index,
+            fingerprint("select-judge", _VERSION, *shape, task.fingerprint),
+            {"gathered": task.ref, "columns": columns, **settings},
+        )
+        for task in flow.tasks("select-rows")
+    )
 
 
 def _judged_columns(plan: Plan) -> list[str]:
@@ -125,6 +150,8 @@ def judge(job: Job) -> Outcome:
     rules, engine = job.plan.rules_at("score"), RuleEngine()
     read = iter_tables(job.path("gathered"), job.task.inputs["columns"])
     tables = (captioned(judge_samples(table, rules, "score", engine), job) for table in read)
+    if "without" in job.task.inputs:
+        tables = (without_texts(table) for table in tables)
     first = next(tables)
     with TableWriter(job.attempt.path("rows", "parquet"), first.schema, read_once=True) as writer:
         for table in itertools.chain([first], tables):
@@ -142,13 +169,15 @@ def tally(job: Job) -> Outcome:
 
 def finish(job: Job) -> Outcome:
     """One uid range with its last verdicts: what is released in one file, what fell anywhere in another."""
+    if job.task.inputs["apart"]:
+        return write_verdicts(job, _settled(job))
     schema, settings = selected_schema(job.plan), job.recipe.release
     counts, splits = Counter[str](), Counter[str]()
     with (
         TableWriter(job.attempt.path("kept", "kept.parquet"), schema, read_once=True) as released,
         TableWriter(job.attempt.path("dropped", "dropped.parquet"), schema, read_once=True) as fallen,
     ):
-        for piece in _settled(job):
+        for piece in _whole(job):
             table = without_taken_down(selected_rows(piece, schema), job.context.run)
             count_reasons(counts, table)
             kept = with_splits(standing(table), settings)
@@ -159,13 +188,21 @@ def finish(job: Job) -> Outcome:
     return Outcome(released.num_rows + fallen.num_rows, dict(counts), {"kept": released.num_rows, **facts})
 
 
-def _settled(job: Job) -> Iterator[pa.Table]:
-    """The range in pieces, by uid, with the last verdicts and captions, and with what no rule asked for."""
-    place, relations, rules = job.task.inputs["place"], job.task.inputs["relations"], job.plan.rules_at("select")
+def _whole(job: Job) -> Iterator[pa.Table]:
+    """The range in pieces, settled, with what no rule asked for."""
     judged, gathered = job.path("judged"), job.path("gathered")
     known = set(read_names(judged))
     others = iter_tables(gathered, [name for name in read_names(gathered) if name not in known])
-    for table, rest in zip(iter_tables(judged), others, strict=True):
+    for table, rest in zip(_settled(job), others, strict=True):
+        for name in rest.column_names:
+            table = put(table, name, rest[name])
+        yield table
+
+
+def _settled(job: Job) -> Iterator[pa.Table]:
+    """What was judged of the range in pieces, by uid, with the last verdicts and captions."""
+    place, relations, rules = job.task.inputs["place"], job.task.inputs["relations"], job.plan.rules_at("select")
+    for table in iter_tables(job.path("judged")):
         table = judged_by(table, place, rules, job)
         if any(rule.level == "text" for rule in rules):
             table = captioned(table, job)
@@ -173,8 +210,6 @@ def _settled(job: Job) -> Iterator[pa.Table]:
             table = with_cosines(table, relation, place, job)
         for measure in last_turn(job.plan):
             table = with_relative(table, measure, relations[""], place, job)
-        for name in rest.column_names:
-            table = put(table, name, rest[name])
         yield table
 
 

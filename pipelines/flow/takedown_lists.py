@@ -14,7 +14,9 @@ def tombstone_problems(given: Sequence[str]) -> list[Problem]:
     for place, entry in enumerate(given):
         where = f"tombstones.{place}"
         if "://" in entry:
-            problems.append(Problem(where, f"{entry}: only local files and folders are read in this version"))
+            problems.append(
+                Problem(where, f"{entry}: only local files and folders are read; copy the list here (aws s3 cp)")
+            )
         elif not Path(entry).expanduser().exists():
             expected = (
                 f"expected a file {TOMBSTONES_FILE} that `curate remove` wrote, or the folder of a run or release"

@@ -1,8 +1,6 @@
 """What the texts of a release hold in numbers: verdicts on them and their kinds, from streamed rows."""
 
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,23 +8,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shards.tables import iter_batches
+from pipelines.flow.sample_rows import SampleRows
 
 _Kinds = Counter[str | None]
 _KIND, _REASON = "texts.list.element.kind", "texts.list.element.drop_reason"
 Ints = npt.NDArray[np.int64]
 
 
-def text_figures(kept: Sequence[Path], dropped: Sequence[Path]) -> dict[str, Any]:
+def text_figures(rows: SampleRows) -> dict[str, Any]:
     """`text_drops`: texts by the reason that they fell for, of all samples.
 
     Of kept samples: `text_kinds`, texts, standing ones and captions of each kind, and `kinds_an_image`, samples by
     how many kinds their standing texts have.
     """
     tally = _Tally()
-    for batch in iter_batches(kept, ["text_kind", _KIND, _REASON]):
+    for batch in rows.kept(["text_kind", _KIND, _REASON]):
         tally.add_kept(batch.column("texts"), batch.column("text_kind"))
-    for batch in iter_batches(dropped, [_REASON]):
+    for batch in rows.dropped([_REASON]):
         tally.add_reasons(batch.column("texts").flatten().field("drop_reason"))
     return tally.figures()
 

@@ -14,6 +14,7 @@ from pipelines.flow.balanced import BALANCE, KEYED, Balanced, Keyed, with_balanc
 from pipelines.flow.rows import put, standing
 from pipelines.flow.shuffle import read_bucket
 from pipelines.flow.tally import with_later, with_shares
+from pipelines.flow.text_verdicts import TEXT_REASONS, with_no_texts
 from pipelines.flow.texts import with_blank, with_captions
 from pipelines.tasks import Job, PartRef, Plan
 from shards.tables import iter_tables, read_rows
@@ -112,7 +113,8 @@ def judged_by(table: pa.Table, place: int, rules: Sequence[PlacedRule], job: Job
     for name in sorted({name for rule in rules for name in rule.relative}):
         if name not in table.column_names:
             table = with_blank(table, MEASURES[name])
-    return judge_samples(table, rules, "select", RuleEngine(), refresh)
+    judged = judge_samples(with_no_texts(table), rules, "select", RuleEngine(), refresh)
+    return judged if "texts" in table.column_names else judged.drop_columns(["texts"])
 
 
 def with_relative(table: pa.Table, measure: str, relation: Relation, place: int, job: Job) -> pa.Table:
@@ -130,7 +132,9 @@ def with_relative(table: pa.Table, measure: str, relation: Relation, place: int,
 
 
 def captioned(table: pa.Table, job: Job) -> pa.Table:
-    """The table with each sample's would-be caption."""
+    """The table with each sample's would-be caption; what came without texts has the one that it keeps."""
+    if TEXT_REASONS in table.column_names:
+        return table
     fields = {field.name for field in table.schema.field("texts").type.value_type}
     names = [name for name in job.plan.measures if name in fields]
     return with_captions(table, job.recipe.release.caption, names)

@@ -23,7 +23,8 @@ from pipelines.remove.selected import ORDER, SELECT, purge_selected
 from shards.catalog import PLAN_FILE
 from shards.errors import UsageError
 from shards.lease import Lease
-from shards.storage import disk_faults
+from shards.storage import disk_faults, told_place
+from shards.stores.mirrors import mirror_at
 from shards.tombstones import Tombstones, tombstones_of, uid_tombstones, write_tombstones
 
 Tell = Callable[[str], None]
@@ -80,6 +81,23 @@ def _steps(run: Path) -> list[str]:
     found = sorted(path.parent.name for path in run.glob("*/_done"))
     middle = [step for step in found if step not in (*_FIRST_STEPS, SELECT, ORDER, RELEASE, "fetch", "collect")]
     return [step for step in (*_FIRST_STEPS, *middle, "fetch", "collect") if step in found]
+
+
+def refuse_removal_there(run: Path, more: Tombstones) -> None:
+    """Raises `UsageError` where `finish_removal` would have to take down what lies on an object store already.
+
+    Lists that a run there had from its beginning are honoured as anywhere.
+    """
+    if mirror_at(run) is None or not (run / PLAN_FILE).is_file():
+        return
+    new = more - tombstones_of(run)
+    if not (new or journal.is_pending(run)):
+        return
+    what = f"`tombstones:` name {len(new.entries):,} that are new to it" if new else "a removal was not finished there"
+    raise UsageError(
+        f"--out {told_place(run)}: {what}, and nothing is taken down in a run on an object store after it began: "
+        "copy the run to a local folder (aws s3 sync), give that as --out, and copy it back (aws s3 sync --delete)"
+    )
 
 
 def finish_removal(run: Path, more: Tombstones, tell: Tell) -> None:

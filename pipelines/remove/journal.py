@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shards.errors import BrokenRunError
-from shards.storage import put_whole
+from shards.storage import delete, put_whole
 
 JOURNAL_FILE = ".removing.json"
 
@@ -37,4 +37,4 @@ def pending(folder: Path) -> frozenset[str]:
 
 
 def end(folder: Path) -> None:
-    (folder / JOURNAL_FILE).unlink(missing_ok=True)
+    delete(folder / JOURNAL_FILE)

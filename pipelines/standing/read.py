@@ -1,11 +1,13 @@
-"""How far a run has come, read from its folder: parts, rows and reasons of each stage, and who works on it."""
+"""How far a run has come, read from its folder: parts, rows, reasons and tries of each stage, and who works on it."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pipelines.flow.score import WORKED
 from pipelines.stages import STAGES
+from pipelines.tries import read_tries
 from shards.catalog import planned_parts
 from shards.lease import Holder, holder_of
 from shards.parts import Record, StepFolder
@@ -19,8 +21,19 @@ _STANDING = ("standing", "kept")
 
 
 @dataclass(frozen=True)
+class Worked:
+    """What the committed parts of a stage took on one kind of device, and how long their model had work meanwhile."""
+
+    busy_s: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class StageStanding:
-    """A stage's parts, planned and committed, and what became of the rows of the committed ones."""
+    """A stage's parts, planned and committed, and what became of the rows of the committed ones.
+
+    `retries` are attempts at parts beyond the first, by cause, those of auxiliary steps too; `worked` is by device.
+    """
 
     name: str
     planned: int
@@ -28,6 +41,13 @@ class StageStanding:
     rows: int
     standing: int
     dropped: dict[str, int]
+    retries: dict[str, int] = field(default_factory=dict)
+    worked: dict[str, Worked] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """`worked` only of stages with a model."""
+        told = asdict(self)
+        return told if self.worked else {name: value for name, value in told.items() if name != "worked"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +61,7 @@ class RunStanding:
     def as_json(self) -> dict[str, Any]:
         """What programs read: the state, the process, and a list of stages."""
         process = {"pid": self.holder.pid, "host": self.holder.host} if self.holder else None
-        return {"state": self.state, "process": process, "stages": [vars(stage) for stage in self.stages]}
+        return {"state": self.state, "process": process, "stages": [stage.as_json() for stage in self.stages]}
 
 
 @dataclass
@@ -51,12 +71,18 @@ class _Counted:
     parts: set[tuple[int, str]] = field(default_factory=set)
     rows: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    worked: dict[str, Worked] = field(default_factory=dict)
 
     def add(self, record: Record) -> None:
         """A record's rows, but for the seal's: it counts those of the files before it once more."""
         if all(file.name != _SEAL for file in record.files):
             self.rows += record.rows
             self.counts.update(record.counts)
+        told = record.meta.get(WORKED)  # none in records of before
+        if isinstance(told, dict):
+            before = self.worked.get(told["device"], Worked(0.0, 0.0))
+            worked = Worked(before.busy_s + told["busy_s"], before.seconds + told["seconds"])
+            self.worked = {**self.worked, told["device"]: worked}
 
 
 class StandingReader:
@@ -69,8 +95,12 @@ class StandingReader:
     def read(self) -> RunStanding:
         """Where the run stands now."""
         bring_up_to_date(self._run)
-        planned = planned_parts(self._run)
-        stages = tuple(self._stage(stage.name, planned[stage.name]) for stage in STAGES if stage.name in planned)
+        planned, tries = planned_parts(self._run), read_tries(self._run)
+        stages = tuple(
+            self._stage(stage.name, planned[stage.name], tries.get(stage.name, {}))
+            for stage in STAGES
+            if stage.name in planned
+        )
         holder = holder_of(self._run)
         state: State = "running" if holder else "done" if self._is_released(stages) else "stopped"
         return RunStanding(state, holder, stages)
@@ -79,7 +109,7 @@ class StandingReader:
         is_whole = any(stage.name == "release" and 0 < stage.planned == stage.committed for stage in stages)
         return is_whole and (self._run / "release" / "stats.json").is_file()
 
-    def _stage(self, step: str, parts: list[tuple[int, str]]) -> StageStanding:
+    def _stage(self, step: str, parts: list[tuple[int, str]], retries: dict[str, int]) -> StageStanding:
         folder = StepFolder(self._run, step)
         done = folder.committed() & {(index, mark[:8]) for index, mark in parts}
         counted = self._counted.setdefault(step, _Counted())
@@ -90,4 +120,7 @@ class StandingReader:
         counted.parts = done
         dropped = {reason: number for reason, number in counted.counts.items() if reason not in _STANDING}
         standing = sum(counted.counts[name] for name in _STANDING)
-        return StageStanding(step, len(parts), len(done), counted.rows, standing, dict(sorted(dropped.items())))
+        dropped = dict(sorted(dropped.items()))
+        return StageStanding(
+            step, len(parts), len(done), counted.rows, standing, dropped, dict(sorted(retries.items())), counted.worked
+        )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from xml.etree.ElementTree import ParseError
 
-from shards.errors import BadInputError, UsageError
+from shards.errors import TryAgainError, UsageError
 from shards.stores.client import adding_headers, s3_client, usual_patience
 from shards.stores.object_listing import LISTED, Page, StoredObject
 from shards.stores.patience import NotOfferedError, Patience, PreconditionError, StoreAwayError
@@ -155,7 +155,7 @@ class ObjectStore:
     def open(self, key: str) -> io.BufferedReader:
         """An object as a seekable file that reads some megabytes ahead.
 
-        Raises `FileNotFoundError`; reading raises `BadInputError` once another object has come in its place.
+        Raises `FileNotFoundError`; reading raises `TryAgainError` once another object has come in its place.
         """
         head = self._head(key)
         etag = _bare(head["ETag"])
@@ -164,7 +164,10 @@ class ObjectStore:
             try:
                 return self.read_range(key, start, length, etag)
             except PreconditionError as error:
-                raise BadInputError(f"{self.url(key)}: another object came in its place while it was read") from error
+                raise TryAgainError(
+                    f"{self.url(key)}: another object came in its place while it was read; expected one that stays as "
+                    "it is. Run again once nobody writes it: it is read anew, and parts that are done stay done"
+                ) from error
 
         return buffered(RangedReader(read, int(head["ContentLength"]), self.url(key)))
 

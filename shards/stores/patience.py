@@ -40,13 +40,16 @@ class StoreRefusedError(DiskError):
 class Patience:
     """Tries of one request, and the rests between them: random up to a bound that doubles (AWS calls it full jitter).
 
-    Ten tries rest about half a minute in all: a store that reboots is waited for, one that is gone ends the run.
+    Ten tries rest about half a minute in all: a store that reboots is waited for, one that is gone ends the run. One
+    that takes each request and answers none is not asked again after `longest_s`.
     """
 
     num_tries: int = 10
     first_rest_s: float = 0.2
     longest_rest_s: float = 10.0
+    longest_s: float = 300.0
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
 
     def rest(self, num_failed: int) -> None:
         """Wait before another try. Jitter keeps a thousand workers from coming back at one moment."""
@@ -61,6 +64,7 @@ class Patience:
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
+        ends = self.clock() + self.longest_s
         for number in range(1, self.num_tries + 1):
             try:
                 return request()
@@ -68,10 +72,11 @@ class Patience:
                 if not _passes(fault):
                     _refuse(fault, what)
                 last: Exception = fault
-            if number < self.num_tries:
-                self.rest(number)
+            if number == self.num_tries or self.clock() >= ends:
+                break
+            self.rest(number)
         raise StoreAwayError(
-            f"{what}: the object store failed {self.num_tries} times, at last with: {_told(last)}. "
+            f"{what}: the object store failed {number} times, at last with: {_told(last)}. "
             "Run again when it answers: the run resumes"
         ) from last
 

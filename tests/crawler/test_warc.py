@@ -135,7 +135,7 @@ def test_a_file_that_breaks_off_keeps_what_came_before(tmp_path: Path) -> None:
 def test_what_is_no_warc_is_refused_before_anything_runs(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "t.warc.gz").write_bytes(data)
     with pytest.raises(BadInputError):
-        warc_slices([str(tmp_path / "t.warc.gz")])
+        list(warc_slices([str(tmp_path / "t.warc.gz")]))
 
 
 @needs_data

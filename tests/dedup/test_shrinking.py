@@ -28,6 +28,8 @@ def test_shrinking_is_to_the_bit_what_pillow_does(
     grey = random.choice(np.array([0, 1, 127, 254, 255], np.uint8), (height, width))
     expected = Image.fromarray(grey).resize((width_px, height_px), Image.Resampling.LANCZOS)
     assert np.array_equal(shrunk(grey, width_px, height_px), np.asarray(expected))
+    turned = np.ascontiguousarray(grey.T)
+    assert np.array_equal(shrunk(grey, width_px, height_px, turned), np.asarray(expected))
 
 
 def test_grey_is_taken_as_it_is() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from filters import pixel_kernels
+from filters import colour_kernels, pixel_kernels
 from filters.image import Pixels, Rgb, fetched_measures, image_measures
 from filters.measures import MEASURES, measures_of
 from filters.models.files import MODEL_MEASURES
@@ -26,6 +26,10 @@ def chequered(height: int, width: int) -> Rgb:
 
 def padded(image: Rgb, top: int, bottom: int, left: int, right: int, level: int = 255) -> Rgb:
     return np.pad(image, ((top, bottom), (left, right), (0, 0)), constant_values=level)
+
+
+def two_by_two(level: int) -> Rgb:
+    return np.array([[0, level], [level, 0]], np.uint8)[..., None].repeat(3, axis=2)
 
 
 NOISE = np.random.default_rng(7).integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -57,6 +61,10 @@ LEVELS = np.repeat(np.tile(np.arange(256, dtype=np.uint8), (4, 1))[..., None], 3
         ("border_share", padded(NOISE, 30, 10, 0, 0), 0.4),
         ("border_share", padded(NOISE, 0, 0, 20, 0, level=0), 0.2),
         ("border_share", padded(NOISE, 20, 20, 10, 10), 0.52),
+        # Levels that span 12 are plain, 13 are not; a lone row has plain columns.
+        ("border_share", two_by_two(12), 1.0),
+        ("border_share", two_by_two(13), 0.0),
+        ("border_share", two_by_two(13)[:1], 1.0),
     ],
 )
 def test_pixels_measure_what_can_be_worked_out_by_hand(name: str, image: Rgb, expected: float | bool) -> None:
@@ -122,7 +130,8 @@ def test_originals_of_no_rows() -> None:
     assert [len(column) for column in found.values()] == [0, 0]
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 9), (3, 3), (60, 80), (257, 31)])
+# The last holds more pixels than one block of the loops, and as many as fill a count of 16 bits.
+@pytest.mark.parametrize("shape", [(1, 1), (2, 9), (3, 3), (60, 80), (257, 31), (3, 2500), (90, 3001)])
 def test_compiled_loops_give_what_numpy_gives(shape: tuple[int, int]) -> None:
     rgb = np.random.default_rng(shape[0]).integers(0, 256, (*shape, 3), dtype=np.uint8)
     rgb[0, 0] = (255, 255, 255)
@@ -131,13 +140,35 @@ def test_compiled_loops_give_what_numpy_gives(shape: tuple[int, int]) -> None:
     opponents = red - green, red + green - 2 * blue
     spread = rgb.max(axis=2).astype(int) - rgb.min(axis=2)
     around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
+    colours = (rgb.reshape(-1, 3).astype(int) >> 4) @ [256, 16, 1]
     for image in (rgb, np.asfortranarray(rgb), rgb[::-1][::-1]):
-        planes = pixel_kernels.planes_of(image)
-        assert np.array_equal(planes.reshape(3, *shape), rgb.transpose(2, 0, 1))
-        assert np.array_equal(pixel_kernels.grey_of(planes), grey.ravel())
+        levels = Pixels(image).levels
+        assert np.array_equal(pixel_kernels.grey_of(levels), grey.ravel())
         moments = [int(f) for values in opponents for f in (values.sum(), (values * values).sum())]
-        assert list(pixel_kernels.opponent_moments(planes)) == moments
-        assert pixel_kernels.num_coloured(planes, 16) == (spread > 16).sum()
+        assert list(colour_kernels.colour_sums(levels, 16)) == [*moments, (spread > 16).sum()]
+        assert np.array_equal(colour_kernels.colour_counts(levels), np.bincount(colours, minlength=4096))
     as_bytes = grey.astype(np.uint8)
     assert np.array_equal(pixel_kernels.histogram_of(as_bytes.ravel()), np.bincount(grey.ravel(), minlength=256))
     assert pixel_kernels.laplacian_moments(as_bytes) == (around.sum(), (around * around).sum())
+
+
+def test_many_pixels_of_one_colour_are_all_counted() -> None:
+    """More than the loops count before they add up, in the one of their tables that takes what is left over."""
+    counts = colour_kernels.colour_counts(np.full(3 * 300_001, 255, np.uint8))
+    assert counts[4095] == counts.sum() == 300_001
+
+
+@pytest.mark.parametrize(
+    ("rows", "start", "end", "expected"),
+    [
+        ([[5, 5, 5]], 0, 3, (1, 0)),
+        ([[0, 12], [12, 0]], 0, 2, (2, 0)),
+        ([[0, 0], [0, 13], [0, 0], [0, 0]], 0, 2, (1, 2)),
+        ([[0, 0], [0, 13], [0, 0], [0, 0]], 0, 1, (4, 0)),
+        ([[0, 13], [0, 0], [13, 0]], 0, 2, (0, 0)),
+    ],
+)
+def test_margins_end_where_a_row_is_busy(
+    rows: list[list[int]], start: int, end: int, expected: tuple[int, int]
+) -> None:
+    assert pixel_kernels.plain_margins(np.array(rows, np.uint8), start, end, 12) == expected

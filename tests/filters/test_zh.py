@@ -7,7 +7,7 @@ import opencc
 import pyarrow as pa
 import pytest
 
-from filters.names import is_person_name, mask_names
+from filters.names import mask_names
 from filters.settings import TextSettings
 from filters.text import normalise
 from filters.zh import simplify
@@ -111,20 +111,38 @@ def test_null_leaves_names_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "tag", "following", "expected"),
+    ("text", "expected"),
     [
-        ("刘德华", "nr", "", True),
-        ("刘德华", "n", "", False),
-        ("欧阳修", "nr", "", True),
-        ("欧阳", "nr", "", False),
-        ("小明", "nr", "", False),
-        ("左宗棠", "nrfg", "鸡", False),
-        ("王老师", "nr", "", False),
-        ("张", "nr", "", False),
+        ("迈克尔·乔丹罚球线起跳扣篮", "*罚球线起跳扣篮"),
+        ("玛格丽特·撒切尔肖像", "*肖像"),
+        ("爱新觉罗·溥杰书法", "*书法"),
+        ("克里斯蒂亚诺·罗纳尔多倒挂金钩", "*倒挂金钩"),
+        ("沁园春·雪", "沁园春·雪"),
+        ("中国·杭州", "中国·杭州"),
+        ("贵州·黄果树", "贵州·黄果树"),
+        ("《安娜·卡列尼娜》新译本", "《安娜·卡列尼娜》新译本"),
+        ("·", "·"),
+        ("斯·", "斯·"),
     ],
 )
-def test_a_name_has_a_surname_and_a_given_name(word: str, tag: str, following: str, expected: bool) -> None:
-    assert is_person_name(word, tag, following) is expected
+def test_names_with_dots_are_masked_and_titles_and_places_are_not(text: str, expected: str) -> None:
+    assert mask_names(pa.array([text]), "*").to_pylist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("奥巴马在白宫玫瑰园发表讲话", "*在白宫玫瑰园发表讲话"),
+        ("木村拓哉日剧截图", "*日剧截图"),
+        ("《雷锋》电影海报", "《雷锋》电影海报"),
+        ("李光耀公共政策学院", "李光耀公共政策学院"),
+        ("唐太宗画像", "唐太宗画像"),
+        ("李老师带着同学们春游", "李老师带着同学们春游"),
+        ("《刘德华", "《*"),
+    ],
+)
+def test_what_a_name_belongs_to_says_whether_it_is_masked(text: str, expected: str) -> None:
+    assert mask_names(pa.array([text]), "*").to_pylist() == [expected]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines.flow.caption_figures import caption_figures
+from pipelines.flow.sample_rows import StoredRows
 from shards.tables import write_table
 
 
@@ -27,7 +28,7 @@ def test_lengths_are_those_of_all_parts_and_of_each_category(tmp_path: Path) -> 
         ("cat 猫咪咪咪咪咪", "动物"),
         ("a red cup", None),
     ]
-    found = caption_figures(written(tmp_path, rows[:2], rows[2:], []), ["动物", "风景", "建筑"])
+    found = caption_figures(StoredRows(written(tmp_path, rows[:2], rows[2:], []), []), ["动物", "风景", "建筑"])
     lengths = [5, 1, 7, 3]
     tokens = found["tokens"]
     assert (found["captions"], tokens["n"], tokens["median"]) == (4, 4, 3)
@@ -45,7 +46,7 @@ def test_tokens_are_as_they_were_measured_where_they_were(tmp_path: Path) -> Non
     columns = [pa.array(texts), pa.nulls(4, pa.string()), pa.array([1, 2, 5, None], pa.int32())]
     path = tmp_path / "kept.parquet"
     write_table(path, pa.table(columns, names=["text", "category", "num_tokens"]))
-    found = caption_figures([path], [])
+    found = caption_figures(StoredRows([path], []), [])
     assert (found["tokens"]["n"], found["tokens"]["greatest"], found["tokens"]["median"]) == (3, 5, 2)
     assert found["tokens"]["mean"] == round(8 / 3, 4)
 
@@ -54,6 +55,6 @@ def test_the_order_and_the_cut_of_parts_change_nothing(tmp_path: Path) -> None:
     rows: list[tuple[str | None, str | None]] = [(f"第{number}张 photo{number % 7}", "x") for number in range(50)]
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    one = caption_figures(written(tmp_path / "a", rows), ["x"])
-    other = caption_figures(written(tmp_path / "b", rows[30:], rows[:30]), ["x"])
+    one = caption_figures(StoredRows(written(tmp_path / "a", rows), []), ["x"])
+    other = caption_figures(StoredRows(written(tmp_path / "b", rows[30:], rows[:30]), []), ["x"])
     assert one == other

@@ -138,7 +138,7 @@ def test_recipes_are_listed_with_what_they_are_for() -> None:
     ],
 )
 def test_each_kind_of_error_has_its_exit_code(monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr("pipelines.launch.run_recipe", fail)
@@ -149,7 +149,7 @@ def test_each_kind_of_error_has_its_exit_code(monkeypatch: pytest.MonkeyPatch, e
 def test_a_run_with_rows_in_dead_says_so_and_ends_with_3(
     monkeypatch: pytest.MonkeyPatch, finished: FinishedRun
 ) -> None:
-    monkeypatch.setattr("pipelines.launch.run_recipe", lambda *_: RunResult(finished.folder, {}, num_dead=2))
+    monkeypatch.setattr("pipelines.launch.run_recipe", lambda *_, **__: RunResult(finished.folder, {}, num_dead=2))
     result = curate("run", "demo", "--out", "x")
     assert result.exit_code == 3
     assert f"2 rows failed again and again; each has its story in {finished.folder / 'dead'}" in result.stderr
@@ -157,7 +157,7 @@ def test_a_run_with_rows_in_dead_says_so_and_ends_with_3(
 
 
 def test_a_finished_run_ends_with_its_funnel(monkeypatch: pytest.MonkeyPatch, finished: FinishedRun) -> None:
-    monkeypatch.setattr("pipelines.launch.run_recipe", lambda *_: RunResult(finished.folder, {}, num_dead=0))
+    monkeypatch.setattr("pipelines.launch.run_recipe", lambda *_, **__: RunResult(finished.folder, {}, num_dead=0))
     result = curate("run", "demo", "--out", "x")
     assert result.exit_code == 0
     rows = [line.split() for line in result.stdout.splitlines()]

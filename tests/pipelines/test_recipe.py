@@ -62,7 +62,7 @@ def problems(**sections: Any) -> list[str]:
         ({"source": {"kind": "warc"}}, "source: give `paths:`, `paths_file:` or `index:`"),
         (
             {"source": TABLE | {"seeds": []}},
-            "source.seeds: unknown key; known here: category, columns, kind, layout, license, paths,",
+            "source.seeds: unknown key; known here: category, columns, kind, layout, license, limit,",
         ),
         (
             {"source": TABLE | {"layout": "wukon"}},

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines import cli
+from pipelines.flow import gather, release
 from pipelines.progress import Progress
 from pipelines.release_again import WORK_FOLDER, ReleasedAgain, release_again, told_lacking
 from pipelines.tasks import RowFilter, Task
@@ -73,6 +74,8 @@ CASES: dict[str, dict[str, Any]] = {
         "balance": {"most_words": 1000, "t": 1},
     },
     "a measure less": {"rules": {"plain": None}},
+    "splits and subsets": {"release": {"splits": {"val": 0.3}, "subsets": {"half": 0.5}, "shard_size": 3}},
+    "dropped rows are left out": {"release": {"dropped": "none"}},
     "nothing is left": {"rules": {"none": "min_side > 10000"}},
 }
 """What another recipe says, where the run has all that it needs."""
@@ -92,8 +95,37 @@ def test_it_is_what_a_run_would_release_to_the_byte(tmp_path: Path, finished: Fi
     assert made.lacking == {}
     run = finished.copy(tmp_path)
     run_inline(recipe, run)
-    assert digests(tmp_path / "out") == digests(run / "release")
+    released = digests(run / "release")
+    assert digests(tmp_path / "out") == released
     assert not (tmp_path / "out" / WORK_FOLDER).exists()
+    apart = decide(finished.folder, recipe, tmp_path / "apart", shards=False)
+    assert manifest_and_lists(digests(tmp_path / "apart")) == manifest_and_lists(released)
+    assert without_shards(apart.stats) == without_shards(made.stats)
+
+
+def test_files_that_reach_over_ranges_of_uids_are_the_same(
+    tmp_path: Path, finished: FinishedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "_BUCKET_ROWS", 3)
+    monkeypatch.setattr(release, "SHARDS_PER_PART", 2)
+    recipe = changed(finished.recipe, {"rules": {"near_duplicate": None}, "release": {"shard_size": 1}})
+    run = finished.copy(tmp_path)
+    run_inline(recipe, run)
+    released = manifest_and_lists(digests(run / "release"))
+    assert {"manifest/kept-000002.parquet", "manifest/dropped-000002.parquet"} <= released.keys()
+    decide(run, recipe, tmp_path / "out", shards=False)
+    assert manifest_and_lists(digests(tmp_path / "out")) == released
+
+
+def manifest_and_lists(found: Digests) -> Digests:
+    """What a release has with shards and without."""
+    ends = ("uids", "views", "close_duplicates")
+    return {name: digest for name, digest in found.items() if name.startswith(("manifest/", *ends))}
+
+
+def without_shards(stats: dict[str, Any]) -> dict[str, Any]:
+    splits = {name: split["samples"] for name, split in stats["splits"].items()}
+    return {name: value for name, value in stats.items() if name != "shards"} | {"splits": splits}
 
 
 def test_without_shards_the_manifest_and_the_uids_are_the_same(tmp_path: Path, finished: FinishedRun) -> None:
@@ -213,6 +245,19 @@ def test_a_call_that_was_stopped_leaves_nothing_half_and_goes_on(
     decide(finished.folder, recipe, out, pool=pool)
     assert set(pool.steps()) == {"release"}
     assert digests(out) == whole
+
+
+@pytest.mark.parametrize("step", ["select", "release"])
+def test_a_call_without_shards_goes_on_where_it_was_stopped(tmp_path: Path, finished: FinishedRun, step: str) -> None:
+    recipe = with_rules(finished.recipe, plain="entropy >= 7.2")
+    decide(finished.folder, recipe, tmp_path / "whole", shards=False)
+    out, pool = tmp_path / "out", InlinePool()
+    with pytest.raises(KeyboardInterrupt):
+        decide(finished.folder, recipe, out, shards=False, pool=interrupted(step))
+    decide(finished.folder, recipe, out, shards=False, pool=pool)
+    assert step in pool.steps()
+    assert "select-judge" not in pool.steps()
+    assert digests(out) == digests(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("is_same", [True, False], ids=["same recipe", "another recipe"])

@@ -136,6 +136,27 @@ def test_a_store_that_goes_away_ends_the_run_and_it_resumes(
     assert released(bucket) == small.released
 
 
+def test_a_store_that_went_away_is_not_waited_for_again_to_end_the_lease(bucket: Bucket) -> None:
+    run = open_run_folder(bucket.url(RUN))
+
+    def go_away(*troubles: Trouble) -> None:
+        with Lease.take(run):
+            bucket.server.trouble(*troubles)
+            bucket.server.forget()
+            raise StoreAwayError("gone")
+
+    with pytest.raises(StoreAwayError, match="gone"):
+        go_away(Trouble("500", "lease"))
+    assert len(bucket.server.log("lease")) == 1
+    bucket.server.trouble()
+    with pytest.raises(OutputInUseError, match="in use by process"):
+        Lease.take(run)
+    ObjectStore(bucket.name).delete(f"{RUN}/lease.json")
+    with pytest.raises(StoreAwayError, match="gone"):
+        go_away()
+    assert holder_of(run) is None, "it was back in time"
+
+
 def test_a_store_that_refuses_a_write_ends_the_run(small: Small, bucket: Bucket) -> None:
     bucket.server.trouble(Trouble("403", "PUT .*/collect/part-"))
     with pytest.raises(DiskError, match="the object store refuses") as caught:

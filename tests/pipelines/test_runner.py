@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import runner
+from pipelines import call_faults, narrowing, runner
 from pipelines.checks import checked_plan
 from pipelines.cluster.call import WorkerDiedError
 from pipelines.progress import Progress
@@ -195,7 +195,7 @@ def test_a_fault_that_hits_every_row_is_not_blamed_on_them(
     tmp_path: Path, finished: FinishedRun, monkeypatch: pytest.MonkeyPatch, most: int, message: str
 ) -> None:
     run = finished.copy(tmp_path, "fetch")
-    monkeypatch.setattr(runner, "MAX_POISON_ROWS", most)
+    monkeypatch.setattr(narrowing, "MAX_POISON_ROWS", most)
     pool = InlinePool(fault=Failing("measure", rows=set(range(100))))
     with pytest.raises(BrokenRunError, match=message):
         run_inline(finished.recipe, run, pool)
@@ -273,7 +273,7 @@ def test_the_longest_lanes_start_first(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_lane_rests_after_its_worker_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dead worker's last requests may still be under way: its lane waits, other lanes do not."""
-    monkeypatch.setattr(runner, "_QUIET_S", 0.2)
+    monkeypatch.setattr(call_faults, "QUIET_S", 0.2)
     monkeypatch.setattr(runner, "_POLL_S", 0.01)
     deaths: list[float] = []
     again: list[float] = []

@@ -296,6 +296,14 @@ def test_manifest_and_records_name_the_model(scored: FinishedRun) -> None:
     assert {name: len(head["sha256"]) for name, head in told["heads"].items()} == {"aesthetic": 64}
 
 
+def test_records_tell_how_long_the_model_had_work_and_no_release_does(scored: FinishedRun) -> None:
+    told = [record.meta["worked"] for record in StepFolder(scored.folder, "score").records()]
+    assert [one["device"] for one in told] == ["cpu"] * 3
+    assert all(0 < one["busy_s"] < one["seconds"] for one in told)
+    small = [path for path in (scored.folder / "release").iterdir() if path.is_file()]
+    assert not [path.name for path in small if b"busy_s" in path.read_bytes()]
+
+
 def test_true_captions_come_first_in_their_groups_and_mirrored_ones_score_as_well(scored: FinishedRun) -> None:
     rows = {int(row["url"].rpartition("/")[2][0]): row for row in manifest(scored.folder / "release")}
     true, swapped = list(range(NUM_TRUE)), list(range(NUM_TRUE, NUM_PHOTOS))

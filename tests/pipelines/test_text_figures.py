@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pipelines.flow.sample_rows import StoredRows
 from pipelines.flow.text_figures import text_figures
 from shards.tables import write_table
 
@@ -35,11 +36,12 @@ def paths(tmp_path: Path) -> tuple[list[Path], list[Path]]:
 
 
 def test_reasons_are_of_all_texts_and_the_most_frequent_comes_first(paths: tuple[list[Path], list[Path]]) -> None:
-    assert text_figures(*paths)["text_drops"] == [{"reason": "too_long", "texts": 3}, {"reason": "ads", "texts": 1}]
+    found = text_figures(StoredRows(*paths))["text_drops"]
+    assert found == [{"reason": "too_long", "texts": 3}, {"reason": "ads", "texts": 1}]
 
 
 def test_kinds_are_of_kept_samples(paths: tuple[list[Path], list[Path]]) -> None:
-    kinds = {row.pop("kind"): row for row in text_figures(*paths)["text_kinds"]}
+    kinds = {row.pop("kind"): row for row in text_figures(StoredRows(*paths))["text_kinds"]}
     assert list(kinds) == ["alt", "title", "caption", None]
     assert kinds["alt"] == {"texts": 2, "standing": 2, "captions": 1}
     assert kinds["caption"] == {"texts": 1, "standing": 0, "captions": 0}
@@ -48,5 +50,5 @@ def test_kinds_are_of_kept_samples(paths: tuple[list[Path], list[Path]]) -> None
 
 def test_kinds_of_an_image_are_those_of_its_standing_texts(paths: tuple[list[Path], list[Path]]) -> None:
     """Two texts of one kind count once, what has no kind not at all; a sample without a list of texts is told apart."""
-    found = text_figures(*paths)["kinds_an_image"]
+    found = text_figures(StoredRows(*paths))["kinds_an_image"]
     assert found == [{"kinds": number, "samples": 1} for number in (0, 1, 2, None)]

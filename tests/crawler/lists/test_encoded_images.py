@@ -55,7 +55,7 @@ def test_slices_of_any_size_give_the_same_rows(tmp_path: Path) -> None:
     whole = rows_of(path)
     for slice_bytes in (1, 50, 300, 500, 1000):
         assert rows_of(path, slice_bytes) == whole
-    assert len(encoded_slices([str(path)], 50)) > 2
+    assert len(list(encoded_slices([str(path)], 50))) > 2
 
 
 def test_a_kind_that_our_export_wrote_is_read(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_table_without_its_texts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"train_texts\.jsonl: no such file"):
         rows_of(path)
     with pytest.raises(BadInputError, match="name the tables of images"):
-        encoded_slices([str(write(tmp_path).rename(tmp_path / "train.tsv"))])
+        list(encoded_slices([str(write(tmp_path).rename(tmp_path / "train.tsv"))]))
 
 
 @pytest.mark.parametrize(

@@ -140,4 +140,4 @@ def test_a_tar_that_is_cut_short_gives_what_comes_before(tmp_path: Path, cut: in
 def test_a_file_that_is_no_tar_is_refused_before_anything_runs(tmp_path: Path, data: bytes, told: str) -> None:
     (tmp_path / "t.tar").write_bytes(data)
     with pytest.raises(BadInputError, match=told):
-        shard_slices([str(tmp_path / "*.tar")])
+        list(shard_slices([str(tmp_path / "*.tar")]))

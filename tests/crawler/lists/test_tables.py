@@ -1,6 +1,7 @@
 """URL lists in CSV, TSV, Parquet and JSON lines."""
 
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crawler.lists import csv_rows
-from crawler.lists.tables import plan_table, read_table_slice
+from crawler.lists.tables import plan_table, read_table_slice, table_slices
 from crawler.sources import TableSource
 from shards.errors import BadInputError, UsageError
 from shards.schema import RAW_CANDIDATE
@@ -228,16 +229,33 @@ def test_wudaomm_s_tag_is_the_category(tmp_path: Path) -> None:
     assert (row["category"], row["strength"], row["kind"], row["text"]) == ("风景", "strong", "caption", "湖,山")
 
 
-def test_json_slices_together_are_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crawler.lists.tables.SLICE_BYTES", 1000)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("slice_bytes", [90, 1000, 2222])
+def test_json_slices_together_are_the_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_bytes: int, end: bytes
+) -> None:
+    monkeypatch.setattr("crawler.lists.tables.SLICE_BYTES", slice_bytes)
+    monkeypatch.setattr("crawler.lists.json_rows._SOUGHT_BYTES", 64)
     monkeypatch.setattr("crawler.lists.json_rows._CHUNK", 512)
-    lines = [json.dumps({"url": f"http://a/{number}", "caption": "鱼" * (number % 50)}) for number in range(300)]
-    path = write(tmp_path / "t.jsonl", "\n".join(lines).encode())
-    source = source_of(path)
-    assert len(plan_table(source)) > 10
-    rows = rows_of(source)
-    assert [row["url"] for row in rows] == [f"http://a/{number}" for number in range(300)]
-    assert [row["origin"] for row in rows] == [f"t.jsonl:{number}" for number in range(1, 301)]
+    texts = ["鱼" * (number % 50) for number in range(300)]
+    texts[150] = "长" * 2000  # longer than any slice
+    lines = [json.dumps({"url": f"http://a/{number}", "caption": text}).encode() for number, text in enumerate(texts)]
+    lines[70] = b"{"
+    path = write(tmp_path / "t.jsonl", b"\xef\xbb\xbf" + end.join(lines))
+    pieces = plan_table(source_of(path))
+    assert len(pieces) > 10
+    assert [piece.start for piece in pieces[1:]] == [piece.stop for piece in pieces[:-1]]
+    rows = rows_of(source_of(path))
+    assert [row["url"] for row in rows] == [None if n == 70 else f"http://a/{n}" for n in range(300)]
+    assert [row["text"] for row in rows if row["url"]] == [text or None for n, text in enumerate(texts) if n != 70]
+    origins = [row["origin"] for row in rows]
+    assert len(set(origins)) == len(origins)
+    assert origins[0] == "t.jsonl:1"
+    assert origins[-1].startswith(f"t.jsonl@{pieces[-1].start}:")
+    starts = [3 + sum(len(line) + len(end) for line in lines[:n]) for n in range(300)]
+    last_cut = max(piece.start for piece in pieces if piece.start <= starts[70])
+    number = 70 if not last_cut else 70 - starts.index(last_cut)
+    assert origins[70] == f"t.jsonl{f'@{last_cut}' if last_cut else ''}:{number + 1}"
 
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.gz", "t.csv.zst", "t.jsonl.zst"])
@@ -456,32 +474,34 @@ def test_a_table_that_nowhere_shows_a_row_s_beginning_is_one_slice(
     assert [row["text"] for row in rows_of(source)] == ["two\nlines"] * 200
 
 
-def test_planning_a_large_table_reads_little_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path / "t.csv", b"url,caption\n" + b"http://a/1,x\n" * 2_000_000)
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_planning_a_large_table_reads_little_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    head, line = {
+        "csv": (b"url,caption\n", b"http://a/1,x\n"),
+        "jsonl": (b"", b'{"url": "http://a/1", "caption": "x"}\n'),
+    }[form]
+    path = write(tmp_path / f"t.{form}", head + line * (24 * 2**20 // len(line)))
     monkeypatch.setattr("crawler.lists.tables.SLICE_BYTES", 2**20)
     read = []
 
-    class Counted:
-        def __init__(self, stream: pa.NativeFile) -> None:
-            self._stream = stream
+    class Counted(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size) or b""
+            read.append(len(data))
+            return data
 
-        def __enter__(self) -> "Counted":
-            return self
+    def opened(path: str, _: str | None) -> pa.NativeFile:
+        return pa.PythonFile(Counted(path, "rb"), mode="r")
 
-        def __exit__(self, *exc: object) -> None:
-            self._stream.close()
-
-        def seek(self, place: int) -> int:
-            return int(self._stream.seek(place))
-
-        def read(self, size: int) -> bytes:
-            read.append(size)
-            return bytes(self._stream.read(size))
-
-    monkeypatch.setattr("crawler.lists.csv_slices.open_stream", lambda path, _: Counted(pa.OSFile(path, "rb")))
-    pieces = plan_table(source_of(path))
-    assert len(pieces) > 20
-    assert sum(read) <= len(pieces) * 2**16
+    monkeypatch.setattr("crawler.lists.csv_slices.open_stream", opened)
+    monkeypatch.setattr("crawler.lists.json_rows.open_stream", opened)
+    slices = table_slices(source_of(path))
+    next(slices)
+    first = sum(read)
+    assert first <= 2**20 + 2 * 2**16, "the keys of the first lines, and one cut"
+    num_pieces = 1 + len(list(slices))
+    assert num_pieces > 20
+    assert sum(read) <= first + num_pieces * 2**16
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_a_file_that_changes_meanwhile_is_never_mixed(server: Server) -> None:
     old = ranged(DATA, breaks_after=lambda attempt: 50)
     new = ranged(DATA, mark='"2"')
     server.pages["/f"] = lambda request: (old if request.attempt == 1 else new)(request)
-    with client_of(server) as client, pytest.raises(BadInputError, match="changed while it was read"):
+    with client_of(server) as client, pytest.raises(TryAgainError, match="another file came in its place"):
         HttpFile(client, server.url("/f")).read()
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from filters import contacts, names, text
+from filters import contacts, text
 from filters.measures import MEASURES, measures_of
 from filters.settings import TextSettings
 from filters.text import MAX_CHARS, normalise, text_measures
+from filters.texts import name_scores
 
 HOSTILE = ["王", "王小", "刘德华", "a\u0335", "(", "（[", "1", "a@", "微信", "群", "vx", "点击", "&", "漢", "😀", "の"]
 ALL = measures_of(MEASURES, "collect", "text")
@@ -60,7 +61,7 @@ def test_a_name_is_looked_for_a_few_words_ahead_however_long_the_text_is() -> No
             return found
 
     words = Counted([("王", "nr"), ("小", "nr")] * 5_000)
-    names._name_at(words, 0)
+    name_scores.name_in(words, 0)
     assert Counted.read < 60
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import runner
+from pipelines import narrowing, runner
 from pipelines.checks import checked_plan
 from pipelines.cluster.call import NodeLostError, WorkerDiedError
 from pipelines.cluster.place import Place
@@ -18,6 +18,7 @@ from pipelines.cluster.settings import ResourceSettings
 from pipelines.progress import Progress
 from pipelines.stages import WORK, Stage
 from pipelines.tasks import Batch, Context, Outcome, RowFilter, Task
+from pipelines.tries import read_tries
 from shards.errors import BrokenRunError
 from shards.lease import Lease
 from shards.parts import StepFolder
@@ -127,7 +128,7 @@ def run_parts(
     monkeypatch.setattr(runner, "_POLL_S", 0.001)
     monkeypatch.setitem(WORK, "idle", work)
     tasks = tuple(Task("idle", index, f"{index:032x}", num_rows=2) for index in range(8))
-    resources = {"second_run_after": 1.5, "second_run_least_s": 0.0} | settings
+    resources = {"second_run_after": 1.5, "second_run_least_s": 0.5} | settings  # a busy disk is slow for less
     recipe = table_recipe(write_csv(tmp_path / "t.csv", [("http://a.cn/1.png", "一")]), resources=resources)
     told = io.StringIO()
     with Lease.take(tmp_path) as lease:
@@ -148,6 +149,7 @@ def test_a_part_that_hangs_is_made_again_elsewhere_and_the_first_call_is_ended(
     assert first.away_from is None
     assert second.away_from is not None
     assert pool.cancelled == [2]
+    assert read_tries(tmp_path) == {"idle": {"late": 1}}
     assert [index for index, place in pool.places if place.away_from is not None] == [2]
 
 
@@ -230,8 +232,8 @@ class SpoilingPool(HangingPool):
 def test_parts_that_fail_one_after_another_stop_the_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoiled: set[int], is_stopped: bool
 ) -> None:
-    monkeypatch.setattr(runner, "MAX_SPOILED_PARTS", 3)
-    monkeypatch.setattr(runner, "NARROWS", frozenset({"idle"}))
+    monkeypatch.setattr(narrowing, "MAX_SPOILED_PARTS", 3)
+    monkeypatch.setattr(narrowing, "NARROWS", frozenset({"idle"}))
     pool = SpoilingPool(frozenset(), slots=1, spoiled=frozenset(spoiled))
     if not is_stopped:
         run_parts(tmp_path, monkeypatch, pool, second_run_after=None)

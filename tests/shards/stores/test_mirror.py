@@ -9,7 +9,8 @@ import pytest
 from shards.errors import BrokenRunError, DiskError
 from shards.parts import Attempt, Record, StepFolder
 from shards.storage import delete, open_run_folder, put_if_absent, put_whole, read_current, told_place
-from shards.stores.mirror import Mirror, mirror_at, mirror_of
+from shards.stores.mirror import Mirror
+from shards.stores.mirrors import mirror_at, mirror_of
 from shards.stores.object_store import ObjectStore
 from shards.stores.step_listing import StepListing
 from tests.object_server import Bucket

@@ -1,0 +1,50 @@
+"""Whether some words of a text begin with a person's name: the sum of the weights of what speaks for it."""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+from filters.texts.name_evidence import LISTS, Candidate, candidates, evidence
+from filters.texts.unknown_words import Word
+
+WEIGHTS = LISTS / "name_weights.tsv"
+"""Fitted by infra/bench/name_weights.py."""
+BACK, AHEAD = 2, 10
+"""How many words before and from its first word on a name is told by."""
+LEAST = 1.5
+"""What the weights of a name add up to: above 0.0 a name is likelier than not, and a wrong mask harms more."""
+_LISTED = frozenset({"listed 1", "listed 2", "listed"})
+_LONG = {"listed 3": 0.5, "listed 4": 1.0, "listed after list": 1.5}
+"""More for listed names that no sentence holds by chance: the labelled rows have few of them."""
+
+
+def name_in(words: Sequence[Word], place: int) -> Candidate | None:
+    """The name that begins with the word at `place`, if any."""
+    return _name_in(tuple(words[max(0, place - BACK) : place + AHEAD]), min(place, BACK))
+
+
+def score(words: Sequence[Word], place: int, found: Candidate) -> float:
+    """Above `LEAST` for a name."""
+    known, held = weights(), evidence(words, place, found)
+    if "after thing among" in held or (("after thing" in held or "after goods" in held) and "after cue" not in held):
+        return -LEAST
+    if "transcribes" in held and not _LISTED.intersection(held) and not any(kind.startswith("cued") for kind in held):
+        return -LEAST
+    return known["bias"] + sum(known.get(kind, 0.0) * amount for kind, amount in held.items())
+
+
+@functools.cache
+def weights() -> Mapping[str, float]:
+    """What one of each kind of evidence adds."""
+    rows = [line.split("\t") for line in WEIGHTS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    found = {kind: float(weight) for kind, weight in rows}
+    return found | {kind: found.get(kind, 0.0) + more for kind, more in _LONG.items()}
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _name_in(words: tuple[Word, ...], place: int) -> Candidate | None:
+    best, most = None, LEAST
+    for found in candidates(words, place):
+        amount = score(words, place, found)
+        if amount > most:
+            best, most = found, amount
+    return best
