@@ -13,7 +13,7 @@ from pipelines.cluster.joining import join_cluster, prepare_environment, start_a
 from pipelines.cluster.nodes import Node, Offers
 from pipelines.cluster.place import ANYWHERE, Place
 from pipelines.cluster.settings import NODE_LABEL
-from shards.errors import CurateError
+from shards.errors import CurateError, TryAgainError
 
 _WAIT_FOR_NODES_S = 600.0
 
@@ -126,6 +126,11 @@ class RayPool:
             value, error = self._ray.get(handle)
         except exceptions.NodeDiedError as death:
             raise NodeLostError("the node went away under its task") from death
+        except exceptions.LocalRayletDiedError as death:
+            raise TryAgainError(
+                "Ray's node process (raylet) of this machine was killed, or died; what is committed stays: "
+                "start the same command again"
+            ) from death
         except (exceptions.WorkerCrashedError, exceptions.OutOfMemoryError) as death:
             raise WorkerDiedError(f"the worker died under its task: {type(death).__name__}") from death
         except exceptions.TaskCancelledError as end:

@@ -120,12 +120,20 @@ def test_the_three_places_of_a_new_measure_are_enough(tmp_path: Path) -> None:
 
 @pages
 def test_every_link_into_the_tree_leads_somewhere(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    headings = {_anchor(line) for line in text.splitlines() if line.startswith("#")}
-    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
     local = [target for target in targets if not target.startswith("https://")]
     assert local
-    assert [t for t in local if not (t[1:] in headings if t.startswith("#") else (ROOT / t).is_file())] == []
+    assert [target for target in local if not _is_there(page, target)] == []
+
+
+def _is_there(page: Path, target: str) -> bool:
+    """Whether a link of a page leads to a file, and to a heading of it if it names one."""
+    name, sign, anchor = target.partition("#")
+    file = ROOT / name if name else page
+    if not sign:
+        return file.is_file()
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return anchor in {_anchor(line) for line in lines if line.startswith("#")}
 
 
 def _anchor(heading: str) -> str:
