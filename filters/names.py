@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from filters.characters import HAN, Bools, TextColumn, replaced
 from filters.texts.beside import beside_of
 from filters.texts.dotted_names import replace_dotted
+from filters.texts.name_candidates import pairs
 from filters.texts.name_characters import COMPOUND_SURNAMES, DOTS, SURNAMES
-from filters.texts.name_evidence import pairs
 from filters.texts.name_scores import name_in
 from filters.texts.unknown_words import Word
 from filters.texts.words import tagged

@@ -3,7 +3,8 @@
 import functools
 from collections.abc import Mapping, Sequence
 
-from filters.texts.name_evidence import LISTS, Candidate, candidates, evidence
+from filters.texts.name_candidates import LISTS, Candidate, candidates
+from filters.texts.name_evidence import evidence
 from filters.texts.unknown_words import Word
 
 WEIGHTS = LISTS / "name_weights.tsv"

@@ -22,7 +22,7 @@ from labelled import labelled_rows
 from scipy.optimize import minimize
 
 from crawler.search.query_words import jieba_dictionary
-from filters.texts import name_evidence
+from filters.texts import name_candidates, name_evidence
 from filters.texts.name_characters import SURNAMES
 from filters.texts.name_scores import WEIGHTS
 from filters.texts.words import tagged
@@ -66,8 +66,9 @@ def _with_names(chance: random.Random, rows: list[Row]) -> Iterator[Example]:
     for some, weight in ((rows, 1.0), (alone, _ALONE)):
         yield from _examples(some, weight)
         with (
+            mock.patch.object(name_candidates, "people", frozenset),
             mock.patch.object(name_evidence, "people", frozenset),
-            mock.patch.object(name_evidence, "_listed_pairs", frozenset),
+            mock.patch.object(name_candidates, "_listed_pairs", frozenset),
         ):
             yield from list(_examples(some, weight * _UNLISTED))
     for text, names in rows:
@@ -93,7 +94,7 @@ def _examples(rows: Iterable[Row], weight: float) -> Iterator[Example]:
         words = tagged([re.sub("《[^》]*》", lambda match: "《" + "\u3000" * (len(match[0]) - 2) + "》", text)])
         begin = 0
         for place, (word, _) in enumerate(words):
-            for found in name_evidence.candidates(words, place):
+            for found in name_candidates.candidates(words, place):
                 is_name = (begin, begin + len(found.name)) in names
                 yield name_evidence.evidence(words, place, found), is_name, weight
             begin += len(word)
