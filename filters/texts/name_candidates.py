@@ -1,0 +1,122 @@
+"""Which characters of a text may be a person's name, by their form or by a list of well-known people."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from filters.texts.name_characters import (
+    COMPOUND_SURNAMES,
+    JAPANESE_ENDS,
+    JAPANESE_SURNAMES,
+    NOT_GIVEN,
+    NOT_NAMES,
+    SURNAMES,
+    TEMPLE_NAMES,
+    TITLES,
+)
+from filters.texts.unknown_words import Word
+from filters.texts.words import is_in_dictionary
+
+LISTS = Path(__file__).parent / "lists"
+PEOPLE = LISTS / "people.txt"
+_FIRST_HAN, _LAST_HAN = "\u4e00", "\U0003ffff"
+_MOST = 6
+
+
+class Candidate(NamedTuple):
+    """Characters that may be a name: `taken` words hold them, and `rest` behind them."""
+
+    kind: str
+    surname: str
+    given: str
+    taken: int
+    rest: str
+
+    @property
+    def name(self) -> str:
+        return self.surname + self.given
+
+
+@functools.cache
+def people() -> frozenset[str]:
+    """Names of well-known people, of stories too."""
+    return frozenset(line for line in PEOPLE.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+
+
+@functools.cache
+def _listed_pairs() -> frozenset[str]:
+    return frozenset(name[:2] for name in people())
+
+
+@functools.cache
+def pairs() -> frozenset[str]:
+    """The first two characters of all that may be a name by more than its surname or its sound."""
+    return _listed_pairs() | frozenset(name[:2] for name in JAPANESE_SURNAMES)
+
+
+def candidates(words: Sequence[Word], place: int) -> Iterator[Candidate]:
+    """What may be a name from the word at `place` on."""
+    ahead = _han_ahead(words, place)
+    if len(ahead) < 2:
+        return
+    if ahead[:2] in _listed_pairs():
+        for length in range(min(_MOST, len(ahead)), 1, -1):
+            if ahead[:length] in people() and _is_new(ahead[:length]):
+                yield _candidate(words, place, "listed", 0, length)
+    for length in (4, 3, 2):
+        name = ahead[:length]
+        surname = 2 if length > 2 and name[:2] in COMPOUND_SURNAMES else 1
+        given = name[surname:]
+        if len(name) < length or not 1 <= len(given) <= 2 or (surname == 1 and name[0] not in SURNAMES):
+            continue
+        if name in NOT_NAMES or given in TITLES or given in TEMPLE_NAMES or _cannot_be(words[place][0], name, given):
+            continue
+        yield _candidate(words, place, "chinese", surname, length)
+    if ahead[:2] in JAPANESE_SURNAMES or ahead[:3] in JAPANESE_SURNAMES:
+        surname = 2 if ahead[:2] in JAPANESE_SURNAMES else 3
+        for length in range(surname + 1, min(len(ahead), surname + 3) + 1):
+            if (
+                ahead[length - 1] in JAPANESE_ENDS
+                and not is_known(ahead[surname:length])
+                and ahead[:length] not in people()
+            ):
+                yield _candidate(words, place, "japanese", surname, length)
+
+
+def _cannot_be(word: str, name: str, given: str) -> bool:
+    """Whether characters that no one knows as a name hold what no name does, or are but a part of a known word."""
+    if name in people():
+        return False
+    if not NOT_GIVEN.isdisjoint(given) and not is_known(name):
+        return True
+    return len(word) > len(name) and is_known(word)
+
+
+def _is_new(name: str) -> bool:
+    """Whether a listed name has not the form of a Chinese one, which is told as such."""
+    surname = 2 if name[:2] in COMPOUND_SURNAMES and len(name) > 2 else 1
+    return not (1 <= len(name) - surname <= 2 and (surname == 2 or name[0] in SURNAMES))
+
+
+def _han_ahead(words: Sequence[Word], place: int) -> str:
+    ahead = "".join(word for word, _ in words[place : place + _MOST])[:_MOST]
+    for end, character in enumerate(ahead):
+        if not _FIRST_HAN <= character <= _LAST_HAN:
+            return ahead[:end]
+    return ahead
+
+
+def _candidate(words: Sequence[Word], place: int, kind: str, surname: int, length: int) -> Candidate:
+    taken = held = 0
+    while held < length:
+        held += len(words[place + taken][0])
+        taken += 1
+    text = "".join(word for word, _ in words[place : place + taken])
+    return Candidate(kind, text[:surname], text[surname:length], taken, text[length:])
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def is_known(word: str) -> bool:
+    """Whether jieba's dictionary has the word."""
+    return is_in_dictionary(word)
