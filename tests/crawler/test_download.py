@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -304,31 +305,30 @@ def test_an_agent_without_identity_is_a_usage_error(tmp_path: Path) -> None:
         download(tmp_path, ["http://a.cn/x"], [], crawler={"user_agent": None})
 
 
+def dns_reply(query: bytes, addresses: Iterator[str]) -> bytes:
+    """The next address, an alias of itself where the name says loop, or no such name."""
+    question = query[12:]
+    if question[-4:-2] == b"\0\x01" and b"missing" not in question:
+        record = b"\xc0\x0c\0\x01\0\x01\0\0\0\0\0\x04" + socket.inet_aton(next(addresses))
+        return query[:2] + b"\x81\x80\0\x01\0\x01\0\0\0\0" + question + record
+    if b"loop" in question:
+        alias = b"\xc0\x0c\0\x05\0\x01\0\0\0\0\0\x02\xc0\x0c"
+        return query[:2] + b"\x81\x80\0\x01\0\x01\0\0\0\0" + question + alias
+    return query[:2] + b"\x81\x83\0\x01\0\0\0\0\0\0" + question
+
+
 @pytest.fixture
 def rebinding_dns() -> Iterator[str]:
     """A DNS server that answers with another loopback address each time: 127.0.0.1, then 127.0.0.9, and so on."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 0))
-    answers = ["127.0.0.1", "127.0.0.9"]
+    addresses = itertools.cycle(["127.0.0.1", "127.0.0.9"])
 
     def serve_names() -> None:
-        count = 0
-        while True:
-            try:
+        with suppress(OSError):  # it is closed under us
+            while True:
                 query, client = server.recvfrom(4096)
-            except OSError:
-                return
-            question = query[12:]
-            if question[-4:-2] == b"\0\x01" and b"missing" not in question:
-                address = socket.inet_aton(answers[count % 2])
-                count += 1
-                record = b"\xc0\x0c\0\x01\0\x01\0\0\0\0\0\x04" + address
-                server.sendto(query[:2] + b"\x81\x80\0\x01\0\x01\0\0\0\0" + question + record, client)
-            elif b"loop" in question:
-                alias = b"\xc0\x0c\0\x05\0\x01\0\0\0\0\0\x02\xc0\x0c"
-                server.sendto(query[:2] + b"\x81\x80\0\x01\0\x01\0\0\0\0" + question + alias, client)
-            else:
-                server.sendto(query[:2] + b"\x81\x83\0\x01\0\0\0\0\0\0" + question, client)
+                server.sendto(dns_reply(query, addresses), client)
 
     threading.Thread(target=serve_names, daemon=True).start()
     yield f"127.0.0.1:{server.getsockname()[1]}"

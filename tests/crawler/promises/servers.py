@@ -30,6 +30,7 @@ Row = dict[str, object]
 Handler = Callable[["Exchange"], None]
 
 _PATIENCE_S = 12.0  # after which a server's thread lets go of a client that neither reads nor closes
+_HEAD_BYTES = 12
 _DNS_HOST = "127.53.0.1"
 _addresses = count(1)
 
@@ -311,6 +312,8 @@ class DnsServer:
         with contextlib.suppress(OSError):
             while True:
                 query, client = self._udp.recvfrom(4096)
+                if len(query) < _HEAD_BYTES:  # what wakes us as the socket is closed, or strays in
+                    continue
                 answer = self._answer(query, over_tcp=False)
                 if answer is not None:
                     self._udp.sendto(answer, client)
@@ -338,7 +341,7 @@ class Question:
 
     @property
     def name(self) -> str:
-        labels, offset = [], 12
+        labels, offset = [], _HEAD_BYTES
         while length := self.query[offset]:
             labels.append(self.query[offset + 1 : offset + 1 + length].decode())
             offset += 1 + length
