@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from crawler.breaker import Breaker, BreakerLimits, Cause
 from crawler.host_memory import HostMemory, HostNote
 from crawler.settings import CrawlerSettings, FetchSettings
-from crawler.way_out import WayOut
 
 FOREIGN_CONCURRENCY = 1
 """Requests in flight to a host of another lane, met by a redirect. Its rate is 1/lanes of the host's own."""
@@ -44,12 +43,9 @@ class _Host:
 class Turn:
     """One request's turn at a host. Until its request is sent it keeps the host's gate."""
 
-    def __init__(
-        self, host: _Host, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]], way: WayOut
-    ) -> None:
-        self._host, self._clock, self._sleep, self._way = host, clock, sleep, way
+    def __init__(self, host: _Host, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._host, self._clock, self._sleep = host, clock, sleep
         self._due_at: float | None = None
-        self._woken_for: float | None = None
         self._has_gate = True
 
     def grant(self) -> None:
@@ -59,19 +55,13 @@ class Turn:
     async def due(self) -> None:
         """Waits for the gap's last moments. What the host asks for in these comes too late for this request."""
         assert self._due_at is not None
-        wake_at = self._due_at - self._way.head_start_s
-        while (wait := wake_at - self._clock()) > 0:
-            self._woken_for = wake_at
+        while (wait := self._due_at - self._clock()) > 0:
             await self._sleep(wait)
 
     def sent(self) -> None:
         """The gap to the next request counts from here, and from here again where the request had to be sent twice."""
-        now = self._clock()
         if self._due_at is not None:
-            self._host.next_start = max(self._host.next_start, now + self._host.delay_s)
-        if self._woken_for is not None:
-            self._way.note(now - self._woken_for)
-            self._woken_for = None
+            self._host.next_start = max(self._host.next_start, self._clock() + self._host.delay_s)
         if self._has_gate:
             self._has_gate = False
             self._host.gate.release()
@@ -101,7 +91,6 @@ class Politeness:
         self._clock = clock
         self._num_lanes = crawler.lanes if num_lanes is None else num_lanes
         self._memory = memory or HostMemory(None, "")
-        self._way = WayOut()
         self._limits = BreakerLimits(fetch.give_up_after, fetch.breaker_reopen_s, fetch.breaker_reopenings)
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
         self._in_flight = asyncio.Semaphore(fetch.max_in_flight)
@@ -129,7 +118,7 @@ class Politeness:
         try:
             async with state.slots:
                 await state.gate.acquire()
-                turn = Turn(state, self._clock, self._sleep, self._way)
+                turn = Turn(state, self._clock, self._sleep)
                 try:
                     await self._wait_for_start(state, lead_s)
                     turn.grant()
