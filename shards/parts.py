@@ -128,17 +128,11 @@ class StepFolder:
     def committed(self) -> set[tuple[int, str]]:
         """(index, first 8 digits of the fingerprint) of every record, by one listing."""
         if self._mirror is None:
-            names: Iterable[str] = self._record_names()
+            names: Iterable[str] = list_names(Path(self._done))
         else:
             names = self._mirror.listing(self.step, is_fresh=True).records
-        return {(int(match[1]), match[2]) for match in map(_RECORD_NAME.match, names) if match}
-
-    def _record_names(self) -> Iterable[str]:
-        """Bare names: asking what each is, and sorting them, costs a fifth of deciding about a part."""
-        try:
-            return os.listdir(self._done)
-        except FileNotFoundError:
-            return ()
+        matches = (_RECORD_NAME.match(name) for name in names)
+        return {(int(match[1]), match[2]) for match in matches if match}
 
     def record(self, index: int, part_fingerprint: str) -> Record:
         """The record of a committed part. Raises `BrokenRunError` if it cannot be read."""
