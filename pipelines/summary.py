@@ -3,8 +3,6 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,36 +50,44 @@ class Summary:
         }
 
 
-@contextmanager
-def summarised(place: str | None, out: str, log: LiveLine) -> Iterator[Summary]:
-    """Write what the block came to to the file `place`, to standard output for `-`, or nowhere for None.
+class Summarised:
+    """Writes what a block came to to the file `place`, to standard output for `-`, or nowhere for None.
 
     What the block raised goes on; a log for programs is told of it too.
+
+    Raises:
+        UsageError: the folder of `place` is not there.
     """
-    if place not in (None, STDOUT) and not Path(place).absolute().parent.is_dir():
-        raise UsageError(f"--summary {place}: there is no folder {Path(place).absolute().parent}; make it first")
-    summary, began = Summary(out, is_printed=place == STDOUT), time.monotonic()
-    error: str | None = None
-    exit_code = 1
-    try:
-        yield summary
-        exit_code = 0
-    except typer.Exit as end:
-        exit_code = end.exit_code
-        raise
-    except KeyboardInterrupt:
-        exit_code, error = INTERRUPTED_EXIT, "interrupted; run the same command again to go on"
-        raise
-    except CurateError as fault:
-        exit_code, error = fault.exit_code, str(fault)
-        raise
-    except BaseException as fault:
-        error = f"{type(fault).__name__}: {fault}"
-        raise
-    finally:
-        if error is not None and isinstance(log, JsonLog):
-            log.error(error, exit_code)
-        _write(place, summary.as_json(exit_code, error, time.monotonic() - began))
+
+    def __init__(self, place: str | None, out: str, log: LiveLine) -> None:
+        if place not in (None, STDOUT) and not Path(place).absolute().parent.is_dir():
+            raise UsageError(f"--summary {place}: there is no folder {Path(place).absolute().parent}; make it first")
+        self._place, self._log = place, log
+        self._summary, self._began = Summary(out, is_printed=place == STDOUT), time.monotonic()
+
+    def __enter__(self) -> Summary:
+        return self._summary
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: object) -> None:
+        exit_code, error = _end(fault)
+        if error is not None and isinstance(self._log, JsonLog):
+            self._log.error(error, exit_code)
+        _write(self._place, self._summary.as_json(exit_code, error, time.monotonic() - self._began))
+
+
+def _end(fault: BaseException | None) -> tuple[int, str | None]:
+    """The exit code and the message of a block that raised `fault`."""
+    match fault:
+        case None:
+            return 0, None
+        case typer.Exit():
+            return fault.exit_code, None
+        case KeyboardInterrupt():
+            return INTERRUPTED_EXIT, "interrupted; run the same command again to go on"
+        case CurateError():
+            return fault.exit_code, str(fault)
+        case _:
+            return 1, f"{type(fault).__name__}: {fault}"
 
 
 def _write(place: str | None, summary: dict[str, Any]) -> None:

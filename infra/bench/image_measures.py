@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +166,16 @@ def _costs(folder: Path) -> dict[str, float]:
     costs = {"decode": _ms(decode_stored, data)}
     costs["grey, turned too, and its histogram"] = _ms(lambda rgb: _warm(Pixels(rgb)), images)
     for name in _cheap_measures():
-        both = _ms(lambda rgb: measured(rgb, [name], _warm(Pixels(rgb))), images)  # noqa: B023
+        both = _ms(partial(_one_measure, name), images)
         costs[name] = round(max(0.0, both - costs["grey, turned too, and its histogram"]), 3)
     return costs | _model_costs(images[:_MODEL_IMAGES])
+
+
+def _one_measure(name: str, rgb: Any) -> object:
+    from filters.image import Pixels
+    from pipelines.flow.measure import measured
+
+    return measured(rgb, [name], _warm(Pixels(rgb)))
 
 
 def _warm(pixels: Any) -> Any:
@@ -187,9 +195,13 @@ def _model_costs(images: list[Any]) -> dict[str, float]:
         if not model_problems(kind.measures, ModelSettings(), loads=False):
             model = load_model(name, ModelSettings())
             model.measured([model.prepared(images[0])])  # warms up
-            took = _ms(lambda rgb: model.measured([model.prepared(rgb)]), images)  # noqa: B023
+            took = _ms(partial(_one_run, model), images)
             costs[", ".join(kind.measures)] = took
     return costs
+
+
+def _one_run(model: Any, rgb: Any) -> object:
+    return model.measured([model.prepared(rgb)])
 
 
 def _ms(work: Callable[[Any], object], images: list[Any]) -> float:

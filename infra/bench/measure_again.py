@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 from image_measures import stored_copies
 from machine import machine
-from measured_run import OneProcess
+from one_process import OneProcess
 
 from pipelines.checks import checked_plan
 from pipelines.launch import recipe_text

@@ -1,7 +1,7 @@
 """A made-up run that is fetched, measured and scored: real candidates and verdicts over images that nobody has seen."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from caption_table import write_caption_table
+from one_process import OneProcess
 
 from dedup.hashes import trust_column
 from filters.judge import one_array
@@ -89,29 +90,6 @@ def make_run(
 def _set_work(work: dict[str, Any]) -> None:
     assert isinstance(stages.WORK, dict)
     stages.WORK.update(work)
-
-
-class OneProcess:
-    """A pool that calls at once, in this process."""
-
-    slots = 1
-
-    def __init__(self) -> None:
-        self._results: dict[object, Any] = {}
-
-    def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0, gpus: float = 0.0) -> object:
-        handle = object()
-        self._results[handle] = function(*arguments)
-        return handle
-
-    def wait(self, handles: Sequence[object], timeout_s: float) -> list[object]:
-        return list(handles)
-
-    def result(self, handle: object) -> Any:
-        return self._results.pop(handle)
-
-    def close(self) -> None:
-        """Nothing was opened."""
 
 
 def _noise(uids: pa.ChunkedArray, what: int) -> npt.NDArray[np.float64]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import machine, peak_mib
+from one_process import OneProcess
 from simulated_scale import Limits, Measured, Prices, Shuffle, Step, extrapolated, first_to_break
 
 SIZES, QUICK_SIZES = (1_000_000, 3_000_000), (50_000,)
@@ -56,30 +57,18 @@ _PLANNED_BYTES = 50
 Figures = dict[str, Any]
 
 
-class MeteredPool:
-    """A pool that calls at once, in this process, and keeps the CPU and the most rows of each step's parts."""
-
-    slots = 1
+class MeteredPool(OneProcess):
+    """A pool that calls at once, in this process, and keeps the CPU of each step's parts."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.cpu_s: dict[str, float] = {}
-        self._results: dict[object, Any] = {}
 
     def start(self, function: Callable[..., Any], *arguments: Any, cpus: float = 1.0, gpus: float = 0.0) -> object:
-        handle, step = object(), arguments[0].step
-        began = time.process_time()
-        self._results[handle] = function(*arguments)
+        step, began = arguments[0].step, time.process_time()
+        handle = super().start(function, *arguments)
         self.cpu_s[step] = self.cpu_s.get(step, 0.0) + time.process_time() - began
         return handle
-
-    def wait(self, handles: Sequence[object], timeout_s: float) -> list[object]:
-        return list(handles)
-
-    def result(self, handle: object) -> Any:
-        return self._results.pop(handle)
-
-    def close(self) -> None:
-        """Nothing was opened."""
 
 
 class Watched:

@@ -43,10 +43,10 @@ def run(
     from pipelines.part_of_source import with_part
     from pipelines.recipe import read_recipe
     from pipelines.retries import parse_reasons
-    from pipelines.summary import summarised
+    from pipelines.summary import Summarised
 
     log = open_log(log_format)
-    with summarised(summary, out, log) as told:
+    with Summarised(summary, out, log) as told:
         again = parse_reasons(retry or ())
         mapping = with_part(read_recipe(recipe, set_ or ()), limit, sample)
         _run_and_print(mapping, f"recipe {recipe}", out, address, workers, again, shared_out, log, told)

@@ -134,6 +134,16 @@ def site() -> Iterator[Server]:
     server.close()
 
 
+@pytest.fixture
+def images() -> Iterator[Server]:
+    """Photographs `/0.png` to `/7.png`, for a test that reads the server's log."""
+    server = Server()
+    for number in range(8):
+        server.pages[f"/{number}.png"] = serve(photograph(number), Content_Type="image/png")
+    yield server
+    server.close()
+
+
 @dataclass(frozen=True)
 class FinishedRun:
     """A run that tests share: they read it, or copy it before they change it."""

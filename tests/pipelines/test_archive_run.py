@@ -15,20 +15,11 @@ from shards.catalog import open_catalog
 from shards.errors import BadInputError, TryAgainError, UsageError
 from shards.stores.object_store import ObjectStore
 from tests.crawler.archives.tiny_crawl import SEGMENT, Page, Row, cdxj_line, write_parquet, write_warc
-from tests.crawler.conftest import Request, Server, serve
+from tests.crawler.conftest import Request, Server
 from tests.crawler.remote.range_server import ranged
 from tests.object_server import Bucket, Trouble
-from tests.pipelines.conftest import AGENT, InlinePool, photograph, run_inline
+from tests.pipelines.conftest import AGENT, InlinePool, run_inline
 from tests.pipelines.test_launch import release_bytes
-
-
-@pytest.fixture
-def images() -> Iterator[Server]:
-    started = Server()
-    for number in range(8):
-        started.pages[f"/{number}.png"] = serve(photograph(number), Content_Type="image/png")
-    yield started
-    started.close()
 
 
 @pytest.fixture

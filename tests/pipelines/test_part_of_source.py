@@ -4,7 +4,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -263,15 +263,6 @@ def test_a_run_that_is_decided_again_is_still_of_its_part(tmp_path: Path) -> Non
 def test_a_plan_tells_the_part(tmp_path: Path, table: dict[str, Any]) -> None:
     told = describe_plan(checked_plan(part(table, limit=40, sample=0.5), "recipe test"))
     assert "recipe test: source table, limit 40 rows, sampled 0.5 by uid\n" in told
-
-
-@pytest.fixture
-def images() -> Iterator[Server]:
-    started = Server()
-    for number in range(8):
-        started.pages[f"/{number}.png"] = serve(photograph(number), Content_Type="image/png")
-    yield started
-    started.close()
 
 
 def archive_recipe(source: dict[str, Any], *servers: Server) -> dict[str, Any]:

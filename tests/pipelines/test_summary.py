@@ -12,7 +12,7 @@ from pipelines.json_log import JsonLog, open_log
 from pipelines.launch import run_recipe
 from pipelines.live_line import LiveLine
 from pipelines.progress import Progress
-from pipelines.summary import summarised
+from pipelines.summary import Summarised
 from shards.errors import BadInputError, UsageError
 from tests.pipelines.conftest import FinishedRun, InlinePool
 
@@ -26,7 +26,7 @@ def written(path: Path) -> dict[str, Any]:
 def test_a_run_that_ended_well_is_summed_up(tmp_path: Path, finished: FinishedRun) -> None:
     place = tmp_path / "summary.json"
     stats = json.loads((finished.folder / "release" / "stats.json").read_bytes())
-    with summarised(str(place), "run", LiveLine(io.StringIO())) as told:
+    with Summarised(str(place), "run", LiveLine(io.StringIO())) as told:
         told.stats = stats
     found = written(place)
     assert (found["state"], found["exit_code"], found["error"]) == ("done", 0, None)
@@ -49,7 +49,7 @@ def test_however_a_run_ends_it_is_told(
     tmp_path: Path, end: BaseException, state: str, exit_code: int, error: str | None
 ) -> None:
     place, stream = tmp_path / "summary.json", io.StringIO()
-    with pytest.raises(type(end)), summarised(str(place), "s3://bucket/run", JsonLog(stream)):
+    with pytest.raises(type(end)), Summarised(str(place), "s3://bucket/run", JsonLog(stream)):
         raise end
     found = written(place)
     assert (found["state"], found["exit_code"], found["error"]) == (state, exit_code, error)
@@ -61,7 +61,7 @@ def test_however_a_run_ends_it_is_told(
 
 
 def test_on_standard_output_it_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    with summarised("-", "run", LiveLine(io.StringIO())) as told:
+    with Summarised("-", "run", LiveLine(io.StringIO())) as told:
         assert told.is_printed
     assert json.loads(capsys.readouterr().out)["state"] == "done"
 
@@ -69,7 +69,7 @@ def test_on_standard_output_it_stands_alone(capsys: pytest.CaptureFixture[str]) 
 def test_a_summary_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
     with (
         pytest.raises(UsageError, match="there is no folder"),
-        summarised(str(tmp_path / "no" / "s.json"), "run", LiveLine(io.StringIO())),
+        Summarised(str(tmp_path / "no" / "s.json"), "run", LiveLine(io.StringIO())),
     ):
         raise AssertionError("it ran")
 
