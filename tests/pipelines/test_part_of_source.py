@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from pipelines.checks import checked_plan
 from pipelines.cli import app
+from pipelines.flow.part_of_source import sampled
 from pipelines.funnel import print_funnel
 from pipelines.launch import run_recipe
 from pipelines.outlook import describe_plan
@@ -343,13 +344,19 @@ def test_a_crawl_visits_no_more_pages_than_a_limit_says(tmp_path: Path) -> None:
     seeds = [server.url(f"/{number}.html") for number in (3, 1, 2)]
     mapping |= {"source": {"kind": "crawl", "seeds": seeds, "sitemaps": False, "rounds": 3}}
     mapping["release"] = {"shard_size": 4, "caption": ["alt"]}
-    pages = "SELECT url FROM pages ORDER BY url"
+    pages, candidates = "SELECT url FROM pages ORDER BY url", "SELECT uid, text FROM candidates ORDER BY ALL"
     try:
         run_inline(part(mapping, limit=2), tmp_path / "seeds")
         assert [url for (url,) in rows(tmp_path / "seeds", pages)] == sorted(seeds[:2])
         stats = run_inline(part(mapping, limit=5, sample=0.5), tmp_path / "more").stats
         assert len(rows(tmp_path / "more", pages)) == 5, "all pages are visited, and of their images a share is taken"
-        assert 0 < len(set(texts(tmp_path / "more"))) < 5
+        run_inline(part(mapping, limit=5), tmp_path / "unsampled")
+        found = pa.table(
+            dict(zip(("uid", "text"), zip(*rows(tmp_path / "unsampled", candidates), strict=True), strict=True))
+        )
+        assert rows(tmp_path / "more", candidates) == [
+            tuple(row.values()) for row in sampled(found, found["uid"], 0.5).to_pylist()
+        ]
         assert stats["part_of_source"] == "limit 5 pages, sampled 0.5 by uid"
     finally:
         server.close()
