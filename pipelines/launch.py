@@ -22,6 +22,7 @@ from pipelines.flow.known_sets import refuse_own_folder
 from pipelines.flow.reuse import write_index
 from pipelines.flow.search import query_slices
 from pipelines.flow.takedown_lists import listed_tombstones
+from pipelines.known_parts import KNOWN_FOLDER
 from pipelines.part_of_source import is_whole_alike, refuse_other_part, told_source
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
@@ -142,7 +143,7 @@ def begin_on_store(run: Path, token: str) -> str | None:
 
 def _clear_leavings(run: Path) -> None:
     """Delete what a kill left half written beside the run's own files and records; steps sweep their own folders."""
-    for pattern in (".*.tmp", "*/_done/.*.tmp", "dead/.*.tmp"):
+    for pattern in (".*.tmp", "*/_done/.*.tmp", "dead/.*.tmp", f"{KNOWN_FOLDER}/.*.tmp"):
         for path in run.glob(pattern):
             path.unlink(missing_ok=True)
 

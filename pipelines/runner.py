@@ -11,6 +11,7 @@ from pipelines.attempts import perform
 from pipelines.call_faults import cause_of, rest_s, stop_for_good
 from pipelines.cluster.call import NodeLostError
 from pipelines.cluster.under_way import UnderWay
+from pipelines.known_parts import KnownPart, KnownParts
 from pipelines.narrowing import MAX_TRIES, Narrowing
 from pipelines.progress import Progress
 from pipelines.stages import STAGES, Stage
@@ -43,6 +44,7 @@ class Runner:
         self._calls = UnderWay(self.pool, self.context.plan.recipe.resources)
         self._narrowing = Narrowing(self.context, self._call, self.progress.note)
         self._tries = Tries(self.context.run)
+        self._known = KnownParts(None)
 
     @property
     def num_dead(self) -> int:
@@ -90,8 +92,9 @@ class Runner:
         self._calls.begin_step(stage.name)
 
     def _run_batch(self, batch: Batch) -> None:
-        folder = self.context.folder(batch.step)
+        folder, self._known = self.context.folder(batch.step), KnownParts.of(self.context, batch.step)
         waiting = Waiting(task for task in batch.tasks if not self._is_done(task, folder))
+        self._known.settle()
         while waiting or self._calls:
             self._start_some(waiting)
             if not self._calls:
@@ -104,15 +107,28 @@ class Runner:
             self.progress.tick()
 
     def _is_done(self, task: Task, folder: StepFolder) -> bool:
-        if (task.index, task.fingerprint[:8]) not in self.progress.committed(folder):
+        key = task.index, task.fingerprint[:8]
+        done = self._done(task, folder) if key in self.progress.committed(folder) else None
+        if done is None:
+            self._known.forget(key)
             return False
+        self._note_files(task, tuple(done.files))
+        self.progress.skip(task, done.counts)
+        return True
+
+    def _done(self, task: Task, folder: StepFolder) -> KnownPart | None:
+        """A part whose record was listed, if its files are there; else the record goes too."""
+        key = task.index, task.fingerprint[:8]
+        known = self._known.get(key)
+        if known is not None and folder.has(known.files):
+            return known
         done = folder.done(task.index, task.fingerprint)
-        if done is not None:
-            self._note_files(task, done.names)
-            self.progress.skip(task, done.counts)
-            return True
-        folder.forget(task.index, task.fingerprint)
-        return False
+        if done is None:
+            folder.forget(task.index, task.fingerprint)
+            return None
+        known = KnownPart(done.files, done.counts)
+        self._known.learn(key, known)
+        return known
 
     def _start_some(self, waiting: Waiting) -> None:
         """Fill the pool by shares of CPUs, at most one task of a lane at a time."""
@@ -138,7 +154,9 @@ class Runner:
         is_settled = self._calls.settle(handle, fault is None)
         if fault is None:
             self._narrowing.went_well()
-            self._note_files(task, tuple(file.name for file in record.files))
+            made = KnownPart.of(record)
+            self._known.add((task.index, task.fingerprint[:8]), made)
+            self._note_files(task, tuple(made.files))
             self.progress.done(task, record)
             waiting.ended(task)
             return

@@ -97,10 +97,10 @@ def _first_fault(error: ValueError) -> str:
 
 @dataclass(frozen=True)
 class Done:
-    """A part that is committed and whole: its files' names, and its record's counts where that had to be read."""
+    """A part that is committed and whole: its files and their bytes, its record's counts where that had to be read."""
 
-    names: tuple[str, ...]
-    counts: Mapping[str, int]
+    files: dict[str, int]
+    counts: dict[str, int]
 
 
 class StepFolder:
@@ -166,16 +166,21 @@ class StepFolder:
             is_copied = f"{index:06d}-{part_fingerprint[:8]}.json" in listing.copied
             names = None if is_copied else listing.only_files(index)
             if names is not None:
-                return Done(names, {})
+                return Done({name: listing.sizes[name] for name in names}, {})
         record = self.record(index, part_fingerprint)
-        return Done(tuple(file.name for file in record.files), record.counts) if self.is_whole(record) else None
+        files = {file.name: file.bytes for file in record.files}
+        return Done(files, record.counts) if self.is_whole(record) else None
 
     def is_whole(self, record: Record) -> bool:
         """Whether the files that a record names are there with their sizes (digests are `curate verify`'s work)."""
+        return self.has({file.name: file.bytes for file in record.files})
+
+    def has(self, files: Mapping[str, int]) -> bool:
+        """Whether files of these names and bytes are there."""
         if self._mirror is not None:
             sizes = self._mirror.listing(self.step).sizes
-            return all(sizes.get(file.name) == file.bytes for file in record.files)
-        return all(_size_of(f"{self._place}/{file.name}") == file.bytes for file in record.files)
+            return all(sizes.get(name) == size for name, size in files.items())
+        return all(_size_of(f"{self._place}/{name}") == size for name, size in files.items())
 
     def forget(self, index: int, part_fingerprint: str) -> None:
         """Delete a record whose files are gone, so that its part is done again."""
@@ -234,7 +239,7 @@ class StepFolder:
         named = set(itertools.chain.from_iterable(known.values()))
         for index, digits in sorted(self.committed() - known.keys()):
             done = self.done(index, digits)
-            named.update(done.names if done is not None else (f.name for f in self.record(index, digits).files))
+            named.update(done.files if done is not None else (f.name for f in self.record(index, digits).files))
         if self._mirror is not None:
             self._mirror.sweep(self.step, named)
         walked = []

@@ -178,7 +178,7 @@ def test_what_is_done_is_decided_by_one_listing_alone(run: Path, bucket: Bucket,
     for record in records:
         done = folder.done(record.index, record.fingerprint)
         assert done is not None
-        assert set(done.names) == {file.name for file in record.files}
+        assert set(done.files) == {file.name for file in record.files}
     log = bucket.server.log()
     assert len(log) == 4, "180 objects, 50 a page"
     assert all("list-type" in asked.line for asked in log)
@@ -196,7 +196,7 @@ def test_where_a_listing_leaves_a_doubt_the_record_is_read(run: Path, bucket: Bu
     assert folder.done(1, torn.fingerprint) is None
     done = folder.done(2, twice.fingerprint)
     assert done is not None
-    assert set(done.names) == {file.name for file in twice.files}
+    assert set(done.files) == {file.name for file in twice.files}
     assert len(bucket.server.log()) == 2
 
 
