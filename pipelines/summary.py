@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import typer
 from pipelines.json_log import JsonLog
 from pipelines.live_line import LiveLine
 from pipelines.part_of_source import STATS_KEY
-from shards.errors import CurateError, UsageError
+from shards.errors import CurateError, DiskError, UsageError
 from shards.storage import put_whole
 
 INTERRUPTED_EXIT = 130
@@ -56,10 +56,10 @@ class Summary:
 def summarised(place: str | None, out: str, log: LiveLine) -> Iterator[Summary]:
     """Write what the block came to to the file `place`, to standard output for `-`, or nowhere for None.
 
-    What the block raised goes on; a log for programs is told of it too.
+    What the block raised goes on. A log for programs is told of it, and then nobody else need be: only the exit code
+    is left.
     """
-    if place not in (None, STDOUT) and not Path(place).absolute().parent.is_dir():
-        raise UsageError(f"--summary {place}: there is no folder {Path(place).absolute().parent}; make it first")
+    _check(place)
     summary, began = Summary(out, is_printed=place == STDOUT), time.monotonic()
     error: str | None = None
     exit_code = 1
@@ -69,11 +69,10 @@ def summarised(place: str | None, out: str, log: LiveLine) -> Iterator[Summary]:
     except typer.Exit as end:
         exit_code = end.exit_code
         raise
-    except KeyboardInterrupt:
-        exit_code, error = INTERRUPTED_EXIT, "interrupted; run the same command again to go on"
-        raise
-    except CurateError as fault:
-        exit_code, error = fault.exit_code, str(fault)
+    except (CurateError, KeyboardInterrupt) as fault:
+        exit_code, error = _told(fault)
+        if isinstance(log, JsonLog):
+            raise typer.Exit(exit_code) from fault
         raise
     except BaseException as fault:
         error = f"{type(fault).__name__}: {fault}"
@@ -81,7 +80,25 @@ def summarised(place: str | None, out: str, log: LiveLine) -> Iterator[Summary]:
     finally:
         if error is not None and isinstance(log, JsonLog):
             log.error(error, exit_code)
-        _write(place, summary.as_json(exit_code, error, time.monotonic() - began))
+        with suppress(DiskError) if error is not None else nullcontext():  # the first fault is the one to be told
+            _write(place, summary.as_json(exit_code, error, time.monotonic() - began))
+
+
+def _check(place: str | None) -> None:
+    if place in (None, STDOUT):
+        return
+    path = Path(place).absolute()
+    if not path.parent.is_dir():
+        raise UsageError(f"--summary {place}: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise UsageError(f"--summary {place}: is a folder; name a file in it")
+
+
+def _told(fault: CurateError | KeyboardInterrupt) -> tuple[int, str]:
+    """The exit code, and the words."""
+    if isinstance(fault, CurateError):
+        return fault.exit_code, str(fault)
+    return INTERRUPTED_EXIT, "interrupted; run the same command again to go on"
 
 
 def _write(place: str | None, summary: dict[str, Any]) -> None:
