@@ -88,16 +88,18 @@ def test_a_summary_that_cannot_be_written_is_told_before_anything_runs(tmp_path:
 
 def test_a_summary_that_finds_no_room_hides_no_fault(tmp_path: Path) -> None:
     folder = tmp_path / "on-a-disk"
-    folder.mkdir()
-    with (
-        pytest.raises(BadInputError, match="no such column"),
-        summarised(str(folder / "s.json"), "run", LiveLine(io.StringIO())),
-    ):
-        folder.rmdir()
-        raise BadInputError("t.csv: no such column")
-    folder.mkdir()
-    with pytest.raises(DiskError, match="is gone"), summarised(str(folder / "s.json"), "run", LiveLine(io.StringIO())):
-        folder.rmdir()
+
+    def run(fault: Exception | None) -> None:
+        folder.mkdir()
+        with summarised(str(folder / "s.json"), "run", LiveLine(io.StringIO())):
+            folder.rmdir()
+            if fault is not None:
+                raise fault
+
+    with pytest.raises(BadInputError, match="no such column"):
+        run(BadInputError("t.csv: no such column"))
+    with pytest.raises(DiskError, match="is gone"):
+        run(None)
 
 
 @pytest.mark.parametrize("arguments", [("--retry", "no_such_reason"), ("--set", "bogus=1")])

@@ -1,4 +1,4 @@
-"""A run's folder that vanishes while it runs: a clean end that names it, nothing made in its place, and the same bytes."""
+"""A run's folder that vanishes while it runs: a clean end that names it, nothing in its place, the same bytes."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ def test_a_folder_that_vanishes_ends_the_run_cleanly_and_it_resumes(
     finished: FinishedRun, tmp_path: Path, step: str, is_tried: bool
 ) -> None:
     run, aside = finished.copy(tmp_path, "fetch"), tmp_path / "aside"
-    with pytest.raises(DiskError, match="is gone: .* bytes are free at .* run again: it resumes") as told:
+    with pytest.raises(DiskError, match=r"is gone: .* bytes are free at .* run again: it resumes") as told:
         run_inline(finished.recipe, run, gone_at(step, run, aside, is_tried))
     assert told.value.exit_code == 74
     assert str(told.value).startswith(str(run))

@@ -85,7 +85,7 @@ def test_a_fault_of_the_disk_names_the_file_and_says_that_the_run_resumes(tmp_pa
 
 
 def test_a_folder_that_is_gone_is_a_fault_of_the_disk(tmp_path: Path) -> None:
-    with pytest.raises(DiskError, match="run is gone: .* bytes are free") as caught:
+    with pytest.raises(DiskError, match=r"run is gone: .* bytes are free") as caught:
         put_whole(tmp_path / "run" / "run.json", b"{}")
     assert caught.value.exit_code == 74
 
