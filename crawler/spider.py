@@ -16,7 +16,7 @@ from crawler.sources import CrawlSource
 from shards.errors import TryAgainError
 from shards.settings import Section
 
-OUTAGE_EXIT = 75
+DISK_EXIT, OUTAGE_EXIT = 74, 75
 _GRACE_S = 120.0
 _LAST_BYTES = 2000
 
@@ -56,7 +56,8 @@ def crawl_part(job: CrawlJob) -> CrawlCounts:
     """Fetches every URL of the part once, without following links; each gets one row in the pages table.
 
     Blocks until it is done; call it from a thread that outlives the crawl. Raises TryAgainError where the whole
-    network is gone, and RuntimeError where Scrapy's process fails (its error output says why).
+    network is gone, OSError where Scrapy's process cannot write, and RuntimeError where it fails otherwise (its error
+    output says why).
     """
     if job.crawler.user_agent is None:
         raise ValueError("a crawl needs crawler.user_agent")
@@ -74,6 +75,9 @@ def crawl_part(job: CrawlJob) -> CrawlCounts:
                 child.wait()
         if child.returncode == OUTAGE_EXIT:
             raise TryAgainError("the network is gone: nearly no host can be reached; run again when it is back")
+        if child.returncode == DISK_EXIT:
+            told = json.loads(answer)
+            raise OSError(told["errno"], os.strerror(told["errno"]), told["file"])
         if child.returncode != 0:
             raise RuntimeError(
                 f"the crawl of lane {job.lane} ended with exit code {child.returncode}: {_last_words(complaints)}"

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from crawler.kept_candidates import Row, filler, kept_record
 from crawler.parse_child import PageParser
-from crawler.warc import WarcSlice, candidate_rows, read_responses
+from crawler.warc import WarcSlice, read_responses
+from crawler.warc_candidates import candidate_rows
 from shards.errors import BrokenRunError
 
 _CHUNK = 1 << 20

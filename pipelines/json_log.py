@@ -1,7 +1,6 @@
 """Progress for programs: one JSON object a line, in place of lines for people."""
 
 import json
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -15,7 +14,7 @@ FORMATS = ("text", "json")
 class JsonLog(LiveLine):
     """As the plain lines of `LiveLine`, as often, each with its time (UTC), its kind, its text and its figures."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__(stream, live=False)
 
     def show(self, text: str, facts: Mapping[str, Any] | None = None) -> None:

@@ -35,7 +35,7 @@ from pipelines.strict_yaml import load_yaml
 from pipelines.tasks import Context, Plan
 from pipelines.workers import Pool
 from shards.errors import UsageError
-from shards.lease import Lease
+from shards.lease import Lease, noticing_loss
 from shards.storage import disk_faults, open_run_folder, put_whole, read_current
 from shards.stores.mirrors import mirror_at
 
@@ -77,6 +77,7 @@ def run_recipe(
         pool = held.enter_context(closing(open_pool())) if opens_first else None
         make_folder(run)
         lease = held.enter_context(Lease.take(run))
+        held.enter_context(noticing_loss(run))
         _clear_leavings(run)
         prepare(run, plan, progress, retry)
         facts = start_facts(plan, recipe_text(plan))

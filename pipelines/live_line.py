@@ -12,11 +12,11 @@ _USUAL_COLUMNS = 120
 
 
 class LiveLine:
-    """Where progress is shown. Clocks are used here for display alone."""
+    """Where progress is shown, standard error unless told. Clocks are used here for display alone."""
 
-    def __init__(self, stream: TextIO = sys.stderr, live: bool | None = None) -> None:
-        self._stream = stream
-        self._is_live = stream.isatty() if live is None else live
+    def __init__(self, stream: TextIO | None = None, live: bool | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._is_live = self._stream.isatty() if live is None else live
         self.rest()
 
     def rest(self) -> None:

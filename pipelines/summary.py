@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import typer
 from pipelines.json_log import JsonLog
 from pipelines.live_line import LiveLine
 from pipelines.part_of_source import STATS_KEY
-from shards.errors import CurateError, UsageError
+from shards.errors import CurateError, DiskError, UsageError
 from shards.storage import put_whole
 
 INTERRUPTED_EXIT = 130
@@ -53,15 +54,15 @@ class Summary:
 class Summarised:
     """Writes what a block came to to the file `place`, to standard output for `-`, or nowhere for None.
 
-    What the block raised goes on; a log for programs is told of it too.
+    What the block raised goes on. A log for programs is told of it, and then nobody else need be: only the exit code
+    is left.
 
     Raises:
-        UsageError: the folder of `place` is not there.
+        UsageError: the folder of `place` is not there, or it is a folder.
     """
 
     def __init__(self, place: str | None, out: str, log: LiveLine) -> None:
-        if place not in (None, STDOUT) and not Path(place).absolute().parent.is_dir():
-            raise UsageError(f"--summary {place}: there is no folder {Path(place).absolute().parent}; make it first")
+        _check(place)
         self._place, self._log = place, log
         self._summary, self._began = Summary(out, is_printed=place == STDOUT), time.monotonic()
 
@@ -72,7 +73,20 @@ class Summarised:
         exit_code, error = _end(fault)
         if error is not None and isinstance(self._log, JsonLog):
             self._log.error(error, exit_code)
-        _write(self._place, self._summary.as_json(exit_code, error, time.monotonic() - self._began))
+        with suppress(DiskError) if error is not None else nullcontext():  # the first fault is the one to be told
+            _write(self._place, self._summary.as_json(exit_code, error, time.monotonic() - self._began))
+        if isinstance(self._log, JsonLog) and isinstance(fault, (CurateError, KeyboardInterrupt)):
+            raise typer.Exit(exit_code) from fault
+
+
+def _check(place: str | None) -> None:
+    if place in (None, STDOUT):
+        return
+    path = Path(place).absolute()
+    if not path.parent.is_dir():
+        raise UsageError(f"--summary {place}: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise UsageError(f"--summary {place}: is a folder; name a file in it")
 
 
 def _end(fault: BaseException | None) -> tuple[int, str | None]:

@@ -30,8 +30,9 @@ class PartRef:
 class Task:
     """One part to make. Tasks that share a `lane` never run at the same time.
 
-    `cpus` is the share of a CPU that it can use, `gpus` of a GPU where the pool has any; `remaining_s` what its lane
-    takes from here on, the longest first. None of them reaches a result.
+    `cpus` is the share of a CPU that it can use, `gpus` of a GPU where the pool has any, or, if it `needs_gpu`,
+    once a cluster has one; `remaining_s` what its lane takes from here on, the longest first. None of them reaches a
+    result.
     """
 
     step: str
@@ -42,6 +43,7 @@ class Task:
     lane: int | None = None
     cpus: float = 1.0
     gpus: float = 0.0
+    needs_gpu: bool = False
     remaining_s: float = 0.0
 
     @property

@@ -81,7 +81,6 @@ class RayPool:
         self._offers = Offers(self._living_nodes, wait_for_nodes_s)
         self._waiting: dict[object, tuple[Place, float, float]] = {}
         self._workers = workers
-        self._has_gpus = any(node.gpus for node in self.nodes)
         self._call = ray.remote(num_cpus=1, max_retries=0)(_call)
 
     @property
@@ -102,7 +101,7 @@ class RayPool:
     ) -> object:
         # Ray keeps workers by what they ask for; few different shares, few idle workers. So a worker that scores is
         # met again with its model loaded, and Ray shows it the one GPU that it was given.
-        gpus = gpus if self._has_gpus else 0.0
+        gpus = gpus if self._is_gpu_asked_for(place) else 0.0
         asked: dict[str, Any] = {"num_gpus": gpus} if gpus else {}
         if self._head is not None:  # alone, this machine is every kind of node
             asked |= self._asked_of_nodes(place)
@@ -153,6 +152,12 @@ class RayPool:
             self._ray.shutdown()
             if self._head is not None:
                 self._head.close()
+
+    def _is_gpu_asked_for(self, place: Place) -> bool:
+        """Where there is one; of a cluster, which may grow, also where the call can do nothing without."""
+        if self._head is None:  # alone, this machine is every kind of node
+            return self._offers.has_gpus(None)
+        return place.needs_gpu or self._offers.has_gpus(place.node)
 
     def _asked_of_nodes(self, place: Place) -> dict[str, Any]:
         """Memory that is kept free, and the labels that a node must have, or must not."""

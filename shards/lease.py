@@ -6,12 +6,13 @@ import secrets
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from shards.errors import DiskError, OutputInUseError, TryAgainError
-from shards.storage import put_if_absent, put_whole, told_place
+from shards.errors import CurateError, DiskError, OutputInUseError, TryAgainError
+from shards.storage import folder_gone, put_if_absent, put_whole, told_place
 from shards.stores.mirrors import mirror_at
 from shards.stores.object_store import ObjectStore
 from shards.stores.patience import Patience, StoreAwayError
@@ -159,6 +160,20 @@ class Lease:
             return False
         renewed = replace(self._holder, expires=time.time() + self._place.ttl_s)
         return self._place.replace(json.dumps(asdict(renewed)).encode(), seen)
+
+
+@contextmanager
+def noticing_loss(run: Path) -> Iterator[None]:
+    """Turn whatever ends the block into `DiskError` where the folder has lost its lease file: it is not the same one.
+
+    Of a run on a store the folder is a mirror, and this says nothing.
+    """
+    try:
+        yield
+    except (OSError, CurateError) as fault:
+        if isinstance(fault, DiskError) or mirror_at(run) is not None or (run / _NAME).is_file():
+            raise
+        raise folder_gone(run) from fault
 
 
 def holds(run: Path, token: str) -> bool:

@@ -219,9 +219,9 @@ class StepFolder:
 
     def commit(self, record: Record, may_commit: Callable[[], bool]) -> Record:
         """Put the record if there is none yet; whoever was first wins, and the winner's record is returned."""
-        os.makedirs(self._done, exist_ok=True)
         if not may_commit():
-            raise BrokenRunError(f"{self.step} part {record.index}: another run took over this folder")
+            raise BrokenRunError(f"{self.step} part {record.index}: another run took over this folder, or it vanished")
+        os.makedirs(self._done, exist_ok=True)
         path = Path(self._record_path(record.index, record.fingerprint))
         if put_if_absent(path, record.to_json(), self.is_synced):
             return record
@@ -279,7 +279,7 @@ class Attempt:
         self._roles: dict[str, tuple[Path, Path]] = {}
         self._digested: dict[str, DigestedWriter] = {}
         with disk_faults(folder.path):
-            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.path.mkdir(exist_ok=True)  # and not the run's own folder: one that vanished is not made anew
 
     def path(self, role: str, suffix: str, plain_name: str | None = None) -> Path:
         """Where to write `role` for now; its name will be `part-<index>.<attempt>.<suffix>`, or `plain_name`."""
@@ -287,7 +287,7 @@ class Attempt:
         final = self._folder.path / name
         temporary = final.with_name(f".{final.name}.{self._id}.tmp")
         with disk_faults(final):
-            final.parent.mkdir(parents=True, exist_ok=True)
+            final.parent.mkdir(exist_ok=True)
         self._roles[role] = (temporary, final)
         return temporary
 

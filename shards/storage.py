@@ -16,7 +16,10 @@ from shards.stores.object_store import is_url
 
 _CHUNK = 1 << 20
 _SMALL = 1 << 14
-_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
+_DISK_ERRNOS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.EIO, errno.ENODEV, errno.ESTALE, errno.ENOTCONN,  # disks and servers that went away
+}  # fmt: skip
 
 
 def open_run_folder(out: str) -> Path:
@@ -77,7 +80,17 @@ def disk_faults(path: Path) -> Iterator[None]:
                 f"cannot write {error.filename or path}: {error.strerror}{_told_room(path)}. "
                 "Free or repair the disk, then run again: it resumes"
             ) from error
+        if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+            raise folder_gone(path.parent) from error
         raise
+
+
+def folder_gone(folder: Path) -> DiskError:
+    """That a folder which was there is there no more."""
+    return DiskError(
+        f"{folder} is gone: the folder was deleted or moved, or its disk went away{_told_room(folder)}. "
+        "Bring it back, then run again: it resumes"
+    )
 
 
 def _told_room(path: Path) -> str:

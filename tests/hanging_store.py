@@ -1,10 +1,11 @@
-"""A store on this machine that takes requests and does not answer, or not to the end."""
+"""A store on this machine that takes requests and does not answer, or not to the end, or not soon."""
 
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,10 +22,14 @@ _DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
 
 @dataclass
 class Hanging:
-    """A server that reads each request and sends what it has for it: nothing, half an answer, or a whole one."""
+    """A server that reads each request and sends what it has for it: nothing, half an answer, or a whole one.
+
+    With `drip_s` it rests so long after each byte.
+    """
 
     answers: list[bytes] = field(default_factory=list)
     num_asked: int = 0
+    drip_s: float | None = None
     _open: list[socket.socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -49,7 +54,16 @@ class Hanging:
             connection.recv(1 << 16)
             answer = self.answers[min(self.num_asked, len(self.answers) - 1)] if self.answers else b""
             self.num_asked += 1
+            self._send(connection, answer)
+
+    def _send(self, connection: socket.socket, answer: bytes) -> None:
+        if self.drip_s is None:
             connection.sendall(answer)
+            return
+        with suppress(OSError):  # nobody waits for it any more
+            for byte in answer:
+                connection.sendall(bytes([byte]))
+                time.sleep(self.drip_s)
 
 
 def answer(body: bytes, length: int | None = None) -> bytes:

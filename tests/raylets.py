@@ -58,11 +58,12 @@ class Cluster:
         self.head = self._start(is_head=True, num_cpus=0, temp_dir=str(self.folder))
         return self.head
 
-    def start_node(self, label: str | None = None, cpus: int = 1, **environment: str) -> Raylet:
-        """A node of its own, with an environment of its own."""
+    def start_node(self, label: str | None = None, cpus: int = 1, gpus: int = 0, **environment: str) -> Raylet:
+        """A node of its own, with an environment of its own. Its GPUs are those that it says it has."""
         assert self.head is not None
         labels = {} if label is None else {NODE_LABEL: label}
-        return self._start(environment, is_head=False, num_cpus=cpus, gcs_address=self.head.address, labels=labels)
+        address = self.head.address
+        return self._start(environment, is_head=False, num_cpus=cpus, num_gpus=gpus, gcs_address=address, labels=labels)
 
     @property
     def address(self) -> str:

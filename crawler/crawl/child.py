@@ -12,6 +12,7 @@ from scrapy.crawler import AsyncCrawlerProcess
 
 from crawler.child_process import die_with_parent
 from crawler.crawl.archive import CrawlArchive
+from crawler.crawl.disk_end import ending_with_the_disk
 from crawler.crawl.exchanges import Exchanges
 from crawler.crawl.link_log import LinkLog
 from crawler.crawl.page_log import PageLog
@@ -30,6 +31,12 @@ def main() -> None:
     die_with_parent()
     _log_to_stderr()
     job = CrawlJob.model_validate_json(sys.stdin.buffer.read())
+    with ending_with_the_disk(job.warc_path):
+        has_worked = _crawl(job)
+    sys.exit(0 if has_worked else 1)
+
+
+def _crawl(job: CrawlJob) -> bool:
     rows = rows_of_lane(job.frontier_paths, job.lane)
     limits = Limits.of(job.source)
     agent = str(job.crawler.user_agent)
@@ -45,16 +52,14 @@ def main() -> None:
         crawler = process.create_crawler(PartSpider)
         process.crawl(crawler, exchanges=Exchanges(job, archive), parser=parser, log=log, at_deadline=_end_now)
         process.start()
-        if not isinstance(crawler.spider, PartSpider):
-            sys.exit(1)
-        has_worked = _report(crawler.spider)
-    sys.exit(0 if has_worked else 1)
+        return isinstance(crawler.spider, PartSpider) and _report(crawler.spider)
 
 
 def _end_now(spider: PartSpider) -> None:
     """Ends the process with its work written. Scrapy would first serve its queues, at each host's slow pace."""
-    has_worked = _report(spider)
-    spider.exchanges.archive.close()
+    with ending_with_the_disk(spider.exchanges.job.warc_path):
+        has_worked = _report(spider)
+        spider.exchanges.archive.close()
     os._exit(0 if has_worked else 1)
 
 

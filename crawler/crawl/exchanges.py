@@ -10,6 +10,7 @@ from scrapy import Request
 from scrapy.http import Response
 
 from crawler.crawl.archive import CrawlArchive
+from crawler.crawl.disk_end import ending_with_the_disk
 from crawler.crawl.page_fault import PageFault
 from crawler.crawl.sitemap import MAX_SITEMAP_BYTES
 from crawler.outage import OutageWatch
@@ -100,15 +101,20 @@ class Exchanges:
     def _add(self, request: Request, response: Response, truncated: str | None) -> int:
         sent = [("Host", request.meta["url"].split("/", 3)[2])]
         sent += [(name.decode("latin-1"), values[-1].decode("latin-1")) for name, values in request.headers.items()]
-        return self.archive.add_exchange(
-            request.meta["url"],
-            sent,
-            str(response.protocol),
-            header_pairs(response),
-            response.body,
-            _flag(response, "peer"),
-            truncated,
-        )
+        with ending_with_the_disk(self.job.warc_path):
+            return self.archive.add_exchange(
+                request.meta["url"],
+                sent,
+                str(response.protocol),
+                header_pairs(response),
+                response.body,
+                _flag(response, "peer"),
+                truncated,
+            )
+
+    def _add_fault(self, url: str, fault: PageFault) -> None:
+        with ending_with_the_disk(self.job.warc_path):
+            self.archive.add_fault(url, fault.reason, fault.detail)
 
     def keep_fault(self, request: Request, fault: PageFault) -> int | None:
         """Records a failure, and what came of the response, whose offset is returned.
@@ -119,18 +125,18 @@ class Exchanges:
         now = time.monotonic()
         if fault.was_sent:
             # The fault comes first: a kill between the two must not leave the beginning as if it were all.
-            self.archive.add_fault(request.meta["url"], fault.reason, fault.detail)
+            self._add_fault(request.meta["url"], fault)
             return self._add(request, fault.beginning, fault.truncated) if fault.beginning else None
         self._young_faults.append((now, request.meta["url"], fault))
         while self._young_faults and self._young_faults[0][0] < now - _FAULT_AGE_S:
             _, url, old = self._young_faults.pop(0)
-            self.archive.add_fault(url, old.reason, old.detail)
+            self._add_fault(url, old)
         return None
 
     def keep_young_faults(self) -> None:
         """Records what is still held back; call it when the crawl is over."""
         for _, url, fault in self._young_faults:
-            self.archive.add_fault(url, fault.reason, fault.detail)
+            self._add_fault(url, fault)
         self._young_faults.clear()
 
     def note(self, request: Request, fault: PageFault | None) -> None:

@@ -6,6 +6,7 @@ from typing import Self
 
 import pyarrow as pa
 
+from crawler.crawl.disk_end import ending_with_the_disk
 from crawler.frontier import LINKS
 from crawler.urls import host_of
 from shards.tables import TableWriter
@@ -17,6 +18,7 @@ class LinkLog:
     """Each URL once a run, with the least (depth, page) and all signs, so that the order of pages does not matter."""
 
     def __init__(self, path: Path, most_in_memory: int = MOST_IN_MEMORY) -> None:
+        self._path = path
         self._writer = TableWriter(path, LINKS)
         self._most = most_in_memory
         self._links: dict[str, tuple[int, str, int]] = {}
@@ -50,5 +52,6 @@ class LinkLog:
             {"url": url, "host": host_of(url), "depth": depth, "from_url": from_url or None, "signs": signs}
             for url, (depth, from_url, signs) in sorted(self._links.items())
         ]
-        self._writer.write(pa.Table.from_pylist(rows, schema=LINKS))
+        with ending_with_the_disk(self._path):
+            self._writer.write(pa.Table.from_pylist(rows, schema=LINKS))
         self._links.clear()

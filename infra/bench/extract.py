@@ -148,7 +148,8 @@ def _scored(out: Path, corpus: Corpus, num_pages: int) -> Figures:
 
 def _ours(warc: str, out: Path) -> Figures:
     """What collect does with a WARC file, with the CPU of the page parser's process."""
-    from crawler.warc import read_warc, warc_slices
+    from crawler.warc import warc_slices
+    from crawler.warc_candidates import read_warc
 
     (piece,) = warc_slices([warc])
     before = _cpu_s()

@@ -47,6 +47,7 @@ class Offers:
         self._nodes: Sequence[Node] = ()
         self._looked: float | None = None
         self._lacking: dict[tuple[Place, float, float], float] = {}
+        self._gpu_labels: set[str | None] = set()
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -55,6 +56,11 @@ class Offers:
         if self._looked is None or now - self._looked >= _ASK_EVERY_S:
             self._nodes, self._looked = self._living(), now
         return self._nodes
+
+    def has_gpus(self, label: str | None) -> bool:
+        """Whether a node with the label (None: any node) has a GPU, or had one: what went away may come back."""
+        self._gpu_labels.update(node.label for node in self.nodes if node.gpus)
+        return bool(self._gpu_labels) if label is None else label in self._gpu_labels
 
     def check(self, place: Place, cpus: float, gpus: float) -> None:
         """Raises `TryAgainError` once no node has offered this for as long as a run waits: one may be on its way."""

@@ -9,12 +9,14 @@ from typing import Any, Protocol, runtime_checkable
 class Place:
     """`node`: the value of the nodes' label; `memory_mb`: what the call may hold at most.
 
-    `away_from` is the handle of a running call, on whose node this one should not be.
+    `away_from` is the handle of a running call, on whose node this one should not be. `needs_gpu`: it waits for a GPU
+    where a cluster has none yet, instead of running without.
     """
 
     node: str | None = None
     memory_mb: int | None = None
     away_from: object | None = None
+    needs_gpu: bool = False
 
 
 ANYWHERE = Place()

@@ -49,7 +49,7 @@ class UnderWay:
 
     def call(self, function: Callable[..., Any], task: Task, *arguments: object, **shares: float) -> object:
         """Start a call at its stage's place."""
-        return _started(self.pool, self._place, function, task, *arguments, **shares)
+        return _started(self.pool, self._place_of(task), function, task, *arguments, **shares)
 
     def start(self, attempted: Attempted, function: Callable[..., Any], *arguments: object) -> None:
         """Start an attempt at a part."""
@@ -103,12 +103,16 @@ class UnderWay:
 
     def _start_second(self, first: object, function: Callable[..., Any], *arguments: object) -> None:
         attempted = self._running[first]
-        task, elsewhere = attempted.task, replace(self._place, away_from=first)
+        task = attempted.task
+        elsewhere = replace(self._place_of(task), away_from=first)
         second = _started(self.pool, elsewhere, function, task, *arguments, cpus=task.cpus, gpus=task.gpus)
         self._running[second] = attempted
         self._second.started(second)
         self._run_twice.add(attempted.place)
         self._twins |= {first: second, second: first}
+
+    def _place_of(self, task: Task) -> Place:
+        return replace(self._place, needs_gpu=True) if task.needs_gpu else self._place
 
     def _cancel(self, handle: object) -> None:
         del self._running[handle]

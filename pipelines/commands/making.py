@@ -66,6 +66,7 @@ def _run_and_print(
     from pipelines.cluster.opening import open_pool
     from pipelines.funnel import print_funnel
     from pipelines.launch import run_recipe
+    from pipelines.live_line import LiveLine
     from pipelines.progress import Progress
     from shards.storage import told_place
 
@@ -85,7 +86,7 @@ def _run_and_print(
         typer.echo(f"\n{told_place(result.run / 'release')}")
     if result.num_dead:
         stories = told_place(result.run / "dead")
-        typer.echo(f"{result.num_dead} rows failed again and again; each has its story in {stories}", err=True)
+        (log or LiveLine()).note(f"{result.num_dead} rows failed again and again; each has its story in {stories}")
         raise typer.Exit(DEAD_ROWS_EXIT)
 
 

@@ -88,7 +88,7 @@ def export(
 @commands.command()
 @told_plainly
 def remove(
-    path: PathArgument,
+    path: Annotated[str, typer.Argument(metavar="RUN-or-RELEASE", help="The folder of a run or of a release.")],
     url: Annotated[
         list[str] | None, typer.Option("--url", help="An image's URL, or a page's; may be repeated, as all of these.")
     ] = None,
@@ -110,10 +110,11 @@ def remove(
 ) -> None:
     """Take samples down: out of shards, copies, archives, embeddings and manifest; they stay out in later runs."""
     from pipelines.remove.asked import Options
+    from pipelines.remove.command import folder_to_purge
     from pipelines.remove.command import remove as remove_from
 
     options = Options(url or (), uid or (), sha256 or (), host or (), phash or (), distance, list_ or ())
-    removed = remove_from(path.resolve(), options, typer.echo, dry_run)
+    removed = remove_from(folder_to_purge(path), options, typer.echo, dry_run)
     typer.echo(removed.told(dry_run))
 
 

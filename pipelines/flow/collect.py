@@ -24,7 +24,8 @@ from crawler.search.source import SearchSource
 from crawler.settings import product_token
 from crawler.sources import CrawlSource, TableSource
 from crawler.url_columns import canonical_urls, uids
-from crawler.warc import WarcSlice, candidates_of_pages, read_warc, warc_slices
+from crawler.warc import WarcSlice, warc_slices
+from crawler.warc_candidates import candidates_of_pages, read_warc
 from filters.measures import MEASURES, code_version, measures_of
 from filters.text import normalise, normalise_with_sources, text_measures
 from filters.texts.beside import Beside

@@ -44,7 +44,8 @@ def steps(flow: Flow) -> Iterator[Batch]:
     marks = measure_marks(names, settings)
     wanted = frozenset([*marks.values(), *([ROLE] if flow.plan.embeds else [])])
     earlier = _held_before(flow)
-    gpus = settings.gpu_share if settings.device == "auto" or settings.device.startswith("cuda") else 0.0
+    needs_gpu = settings.device.startswith("cuda")
+    gpus = settings.gpu_share if needs_gpu or settings.device == "auto" else 0.0
     tasks = []
     for task in flow.tasks("dedup"):
         made_of = fingerprint("score", _VERSION, identity, task.fingerprint)
@@ -52,7 +53,7 @@ def steps(flow: Flow) -> Iterator[Batch]:
         given = {"dedup": task.ref, "fetched": task.inputs["fetched"], "names": names, "embeds": ROLE in holds}
         given |= {_MADE_OF: made_of, _HOLDS: sorted(holds)}
         mark = fingerprint(made_of, sorted(holds))
-        tasks.append(Task("score", task.index, mark, given, num_rows=task.num_rows, gpus=gpus))
+        tasks.append(Task("score", task.index, mark, given, num_rows=task.num_rows, gpus=gpus, needs_gpu=needs_gpu))
     yield Batch("score", tuple(tasks))
 
 

@@ -25,11 +25,29 @@ from shards.errors import UsageError
 from shards.lease import Lease
 from shards.storage import disk_faults, told_place
 from shards.stores.mirrors import mirror_at
+from shards.stores.object_store import is_url
 from shards.tombstones import Tombstones, tombstones_of, uid_tombstones, write_tombstones
 
 Tell = Callable[[str], None]
 _FIRST_STEPS = ("crawl", "frontier-shuffle", "frontier-known", "frontier", "search")
 """Their files are found by what the later steps say."""
+
+
+def folder_to_purge(place: str) -> Path:
+    """Where a run or a release lies. Raises `UsageError` for one on an object store, and says what to do instead."""
+    if is_url(place):
+        run = place.rstrip("/").removesuffix(f"/{RELEASE}")
+        raise UsageError(
+            f"{place}: nothing is taken down in place on an object store. While nobody works on the run, {_way(run)}"
+        )
+    return Path(place).resolve()
+
+
+def _way(url: str) -> str:
+    return (
+        f"copy it to a local folder (aws s3 sync {url} FOLDER), take down there (curate remove FOLDER …), and copy it "
+        f"back (aws s3 sync --delete FOLDER {url})"
+    )
 
 
 def remove(path: Path, options: Options, tell: Tell, is_dry: bool = False) -> Removed:
@@ -94,9 +112,11 @@ def refuse_removal_there(run: Path, more: Tombstones) -> None:
     if not (new or journal.is_pending(run)):
         return
     what = f"`tombstones:` name {len(new.entries):,} that are new to it" if new else "a removal was not finished there"
+    url = told_place(run)
     raise UsageError(
-        f"--out {told_place(run)}: {what}, and nothing is taken down in a run on an object store after it began: "
-        "copy the run to a local folder (aws s3 sync), give that as --out, and copy it back (aws s3 sync --delete)"
+        f"--out {url}: {what}, and nothing is taken down in a run on an object store after it began: copy it to a "
+        f"local folder (aws s3 sync {url} FOLDER), give that as --out, and copy it back (aws s3 sync --delete FOLDER "
+        f"{url})"
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from shards.errors import DiskError, TryAgainError, UsageError
+from shards.stores.bounded_call import within
 
 T = TypeVar("T")
 
@@ -41,7 +42,8 @@ class Patience:
     """Tries of one request, and the rests between them: random up to a bound that doubles (AWS calls it full jitter).
 
     Ten tries rest about half a minute in all: a store that reboots is waited for, one that is gone ends the run. One
-    that takes each request and answers none is not asked again after `longest_s`.
+    that takes each request and answers none is not asked again after `longest_s`; one that gives or takes a byte now
+    and then is not waited for any longer.
     """
 
     num_tries: int = 10
@@ -67,16 +69,18 @@ class Patience:
         ends = self.clock() + self.longest_s
         for number in range(1, self.num_tries + 1):
             try:
-                return request()
+                return within(self.longest_s, request)
+            except TimeoutError as fault:
+                last: Exception = fault
             except (ClientError, BotoCoreError) as fault:
                 if not _passes(fault):
                     _refuse(fault, what)
-                last: Exception = fault
+                last = fault
             if number == self.num_tries or self.clock() >= ends:
                 break
             self.rest(number)
         raise StoreAwayError(
-            f"{what}: the object store failed {number} times, at last with: {_told(last)}. "
+            f"{what}: the object store failed {number} time{'s' if number > 1 else ''}, at last with: {_told(last)}. "
             "Run again when it answers: the run resumes"
         ) from last
 

@@ -20,7 +20,8 @@ from crawler.host_memory import HostMemory
 from crawler.settings import CrawlerSettings, FetchSettings, NetworkSettings
 from crawler.sources import CrawlSource
 from crawler.spider import CrawlCounts, CrawlJob, crawl_part
-from crawler.warc import WarcSlice, read_responses, read_warc
+from crawler.warc import WarcSlice, read_responses
+from crawler.warc_candidates import read_warc
 from shards.errors import TryAgainError
 from shards.schema import REASONS
 from shards.tables import read_rows, write_table

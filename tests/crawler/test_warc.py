@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from crawler.content_coding import CodingError, TooLargeError, dechunk, decode_body
-from crawler.warc import WarcSlice, read_responses, read_warc, warc_slices
+from crawler.warc import WarcSlice, read_responses, warc_slices
+from crawler.warc_candidates import read_warc
 from shards.errors import BadInputError
 from shards.schema import RAW_CANDIDATE
 

@@ -8,7 +8,8 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from crawler.kept_candidates import filler, kept_record, rows_of_record
-from crawler.warc import WarcSlice, read_responses, read_warc
+from crawler.warc import WarcSlice, read_responses
+from crawler.warc_candidates import read_warc
 from crawler.warc_purge import Purge, purge_warc
 
 PAGES = {

@@ -68,11 +68,11 @@ class ContainerSecurity(Fields):
 class Container(Fields):
     name: str
     image: str
-    env: list[Variable]
-    envFrom: list[FromSecret]
+    env: list[Variable] = []
+    envFrom: list[FromSecret] = []
     resources: Resources
     securityContext: ContainerSecurity
-    volumeMounts: list[Mount]
+    volumeMounts: list[Mount] = []
 
 
 class EmptyDir(Fields):
@@ -114,8 +114,9 @@ class Pod(Fields):
     terminationGracePeriodSeconds: int = 30
     securityContext: PodSecurity
     tolerations: list[Toleration] = []
+    restartPolicy: Literal["Always", "OnFailure", "Never"] = "Always"
     containers: list[Container] = Field(min_length=1)
-    volumes: list[Volume]
+    volumes: list[Volume] = []
 
     @model_validator(mode="after")
     def _mounts_are_volumes(self) -> Self:
@@ -189,12 +190,23 @@ class JobSpec(Fields):
     shutdownAfterJobFinishes: bool
     ttlSecondsAfterFinished: int = Field(ge=0)
     activeDeadlineSeconds: int = Field(gt=0)
+    submitterPodTemplate: PodTemplate | None = None
     rayClusterSpec: ClusterSpec
 
     @model_validator(mode="after")
     def _cluster_goes_before_it_is_forgotten(self) -> Self:
         if self.ttlSecondsAfterFinished and not self.shutdownAfterJobFinishes:
             raise ValueError("ttlSecondsAfterFinished needs shutdownAfterJobFinishes")
+        return self
+
+    @model_validator(mode="after")
+    def _the_submitter_is_a_pod_of_a_job(self) -> Self:
+        if self.submitterPodTemplate is None:
+            return self
+        if self.submissionMode != "K8sJobMode":
+            raise ValueError("submitterPodTemplate is of submissionMode K8sJobMode")
+        if self.submitterPodTemplate.spec.restartPolicy == "Always":
+            raise ValueError("a pod of a Kubernetes Job needs restartPolicy Never or OnFailure")
         return self
 
 

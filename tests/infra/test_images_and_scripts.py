@@ -68,6 +68,20 @@ def test_both_images_hold_the_wheel_and_the_pinned_versions() -> None:
             assert "/opt/curate/wheels/curate-*.whl" in line
 
 
+def test_the_wheel_is_built_by_a_pinned_builder_alone() -> None:
+    (build,) = [line for line in stages()["wheel"] if "pip wheel" in line]
+    assert "pip install --no-cache-dir -c /constraints.txt hatchling " in build
+    assert "--no-build-isolation" in build
+    pinned = {line.partition("==")[0] for line in (_INFRA / "constraints.txt").read_text("utf-8").splitlines()}
+    assert "hatchling" in pinned
+
+
+def test_a_first_process_that_reaps_is_installed_and_used() -> None:
+    (installed,) = [line for line in stages()["base"] if "apt-get install" in line]
+    assert " tini " in installed
+    assert 'ENTRYPOINT ["/usr/bin/tini", "--"]' in stages()["base"]
+
+
 def test_no_secret_reaches_an_image() -> None:
     secret = re.compile(r"token|secret|password|key", re.IGNORECASE)
     named = [line for lines in stages().values() for line in lines if line.startswith(("ARG", "ENV"))]

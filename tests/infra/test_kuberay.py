@@ -79,6 +79,36 @@ def test_only_the_pods_and_the_operator_reach_the_pods() -> None:
     assert all("namespaceSelector" in peer for peer in operator["from"])
 
 
+def test_the_pod_that_submits_the_job_is_let_in_too() -> None:
+    """The operator's own template for it has no labels, so that the policy would keep it from the head."""
+    job = RayJob.model_validate(read("job.yaml"))
+    submitter = job.spec.submitterPodTemplate
+    assert submitter is not None
+    assert read("network.yaml")["spec"]["podSelector"]["matchLabels"].items() <= submitter.metadata.labels.items()
+    (container,) = submitter.spec.containers
+    (head,) = job.spec.rayClusterSpec.headGroupSpec.template.spec.containers
+    assert container.image == head.image, "the same Ray on both sides"
+    assert not container.volumeMounts
+    assert submitter.spec.securityContext.runAsNonRoot
+    assert not submitter.spec.automountServiceAccountToken
+    assert not container.securityContext.allowPrivilegeEscalation
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [
+        lambda spec: spec["submitterPodTemplate"]["spec"].pop("restartPolicy"),
+        lambda spec: spec.update(submissionMode="SidecarMode"),
+        lambda spec: spec.update(shutdownAfterJobFinishes=False),
+    ],
+)
+def test_a_slip_in_a_job_is_found(slip: Slip) -> None:
+    broken = copy.deepcopy(read("job.yaml"))
+    slip(broken["spec"])
+    with pytest.raises(ValidationError):
+        RayJob.model_validate(broken)
+
+
 def test_no_pod_is_root_or_unbounded_and_no_secret_stands_in_a_file() -> None:
     for spec in specs():
         for group in (spec.headGroupSpec, *spec.workerGroupSpecs):

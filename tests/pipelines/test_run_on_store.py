@@ -357,7 +357,6 @@ def test_verify_reads_the_store_and_not_this_node_s_copies(small: Small, bucket:
     [
         ("explore",),
         ("export", "--layout", "wukong", "--out", "somewhere"),
-        ("remove", "--uid", "0" * 32),
         ("sample", "-o", "somewhere", "--size", "1"),
         ("release", "--out", "somewhere"),
     ],

@@ -385,4 +385,4 @@ def test_score_parts_ask_for_their_share_of_a_gpu(scored: FinishedRun, device: s
     flow = Flow(Context(scored.folder, plan, "token"))
     flow.finish(Batch("dedup", (Task("dedup", 0, "0" * 32, {"fetched": None}),)))
     ((task,),) = (batch.tasks for batch in steps(flow))
-    assert task.gpus == share
+    assert (task.gpus, task.needs_gpu) == (share, device == "cuda:1")

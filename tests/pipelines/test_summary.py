@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
+from typer.testing import CliRunner
 
+from pipelines.cli import app
 from pipelines.json_log import JsonLog, open_log
 from pipelines.launch import run_recipe
 from pipelines.live_line import LiveLine
 from pipelines.progress import Progress
 from pipelines.summary import Summarised
-from shards.errors import BadInputError, UsageError
+from shards.errors import BadInputError, DiskError, UsageError
 from tests.pipelines.conftest import FinishedRun, InlinePool
 
 
@@ -49,8 +52,16 @@ def test_however_a_run_ends_it_is_told(
     tmp_path: Path, end: BaseException, state: str, exit_code: int, error: str | None
 ) -> None:
     place, stream = tmp_path / "summary.json", io.StringIO()
-    with pytest.raises(type(end)), Summarised(str(place), "s3://bucket/run", JsonLog(stream)):
+    with pytest.raises(type(end)), Summarised(str(place), "s3://bucket/run", LiveLine(stream)):
         raise end
+    assert (written(place)["error"], stream.getvalue()) == (error, ""), "the command tells it"
+    is_told = isinstance(end, (BadInputError, KeyboardInterrupt))
+    with (
+        pytest.raises(typer.Exit if is_told else type(end)) as left,
+        Summarised(str(place), "s3://bucket/run", JsonLog(stream)),
+    ):
+        raise end
+    assert not is_told or left.value.exit_code == exit_code
     found = written(place)
     assert (found["state"], found["exit_code"], found["error"]) == (state, exit_code, error)
     assert (found["out"], found["kept"], found["drops"]) == ("s3://bucket/run", None, {})
@@ -66,12 +77,43 @@ def test_on_standard_output_it_stands_alone(capsys: pytest.CaptureFixture[str]) 
     assert json.loads(capsys.readouterr().out)["state"] == "done"
 
 
-def test_a_summary_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("place", "told"), [("no/s.json", "there is no folder"), (".", "is a folder")])
+def test_a_summary_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path, place: str, told: str) -> None:
     with (
-        pytest.raises(UsageError, match="there is no folder"),
-        Summarised(str(tmp_path / "no" / "s.json"), "run", LiveLine(io.StringIO())),
+        pytest.raises(UsageError, match=told),
+        Summarised(str(tmp_path / place), "run", LiveLine(io.StringIO())),
     ):
         raise AssertionError("it ran")
+
+
+def test_a_summary_that_finds_no_room_hides_no_fault(tmp_path: Path) -> None:
+    folder = tmp_path / "on-a-disk"
+
+    def run(fault: Exception | None) -> None:
+        folder.mkdir()
+        with Summarised(str(folder / "s.json"), "run", LiveLine(io.StringIO())):
+            folder.rmdir()
+            if fault is not None:
+                raise fault
+
+    with pytest.raises(BadInputError, match="no such column"):
+        run(BadInputError("t.csv: no such column"))
+    with pytest.raises(DiskError, match="is gone"):
+        run(None)
+
+
+@pytest.mark.parametrize("arguments", [("--retry", "no_such_reason"), ("--set", "bogus=1")])
+def test_a_log_for_programs_has_objects_alone_however_the_command_ends(
+    finished: FinishedRun, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(yaml.safe_dump(finished.recipe, allow_unicode=True), encoding="utf-8")
+    asked = ["run", str(recipe), "--out", str(tmp_path / "run"), "--log-format", "json", "--summary", "-", *arguments]
+    ended = CliRunner().invoke(app, asked)
+    (line,) = map(json.loads, ended.stderr.splitlines())
+    summary = json.loads(ended.stdout)
+    assert (line["event"], line["exit_code"], ended.exit_code) == ("error", 2, 2)
+    assert line["text"] == summary["error"]
 
 
 def test_each_line_of_a_log_for_programs_is_an_object(finished: FinishedRun) -> None:

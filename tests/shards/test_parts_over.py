@@ -7,6 +7,7 @@ from shards.parts_over import FolderOver
 
 
 def commit(folder: StepFolder, index: int, mark: str, text: str) -> Record:
+    folder.path.parent.mkdir(exist_ok=True)
     attempt = Attempt(folder, index)
     attempt.path("rows", "txt").write_text(text)
     return folder.commit(Record("step", index, mark, attempt.publish(), 1), may_commit=lambda: True)

@@ -77,10 +77,16 @@ def test_a_digest_is_that_of_all_bytes(tmp_path: Path, data: bytes) -> None:
     assert sha256_of(tmp_path / "a") == hashlib.sha256(data).hexdigest()
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.ESTALE])
 def test_a_fault_of_the_disk_names_the_file_and_says_that_the_run_resumes(tmp_path: Path, number: int) -> None:
     with pytest.raises(DiskError, match=r"cannot write /d/part: .*it resumes") as caught, disk_faults(tmp_path):
         raise OSError(number, "the disk's own words", "/d/part")
+    assert caught.value.exit_code == 74
+
+
+def test_a_folder_that_is_gone_is_a_fault_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match=r"run is gone: .* bytes are free") as caught:
+        put_whole(tmp_path / "run" / "run.json", b"{}")
     assert caught.value.exit_code == 74
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from crawler.archives.listing import listed_files
 from crawler.archives.opening import Opener
-from crawler.warc import read_warc, warc_slices
+from crawler.warc import warc_slices
+from crawler.warc_candidates import read_warc
 from shards.errors import BadInputError, TryAgainError, UsageError
 from tests.crawler.archives.tiny_crawl import Page, write_warc
 from tests.crawler.conftest import Server, serve

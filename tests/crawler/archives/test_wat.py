@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from crawler.warc import read_warc, warc_slices
+from crawler.warc import warc_slices
+from crawler.warc_candidates import read_warc
 from tests.crawler.archives.tiny_crawl import Page, warc_record, wat_record
 
 PAGE = Page("https://a.test/dir/page.html", "")

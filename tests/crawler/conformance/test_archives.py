@@ -2,7 +2,8 @@
 
 import pytest
 
-from crawler.warc import WarcSlice, read_responses, read_warc, warc_slices
+from crawler.warc import WarcSlice, read_responses, warc_slices
+from crawler.warc_candidates import read_warc
 from shards.errors import BadInputError
 from tests.crawler.conformance.material import DATA, needs_data
 

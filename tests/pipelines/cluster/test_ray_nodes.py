@@ -55,6 +55,10 @@ def node_name() -> str | None:
     return os.environ.get("NODE_NAME")
 
 
+def gpus_given() -> str | None:
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
 def hold(megabytes: int) -> int:
     """Holds memory for as long as it takes to be seen."""
     held = bytearray(megabytes * 2**20)
@@ -99,6 +103,24 @@ def test_more_memory_than_any_node_has_is_told_after_a_while(joined: Joined) -> 
     with pytest.raises(TryAgainError, match=r"no node offers 1 CPU, 16777216 MiB of memory"):
         ended(joined.pool, handle)
     joined.pool.cancel(handle)
+
+
+def test_a_gpu_that_is_not_there_yet_is_waited_for(joined: Joined) -> None:
+    """As with an autoscaler, which adds a node for calls that ask for what no node has."""
+    pool = joined.pool
+    handle = pool.start_at(Place("late", needs_gpu=True), gpus_given, gpus=0.5)
+    with pytest.raises(TryAgainError, match=r"no node offers label curate-node=late, 1 CPU, 0\.5 GPU"):
+        ended(pool, handle)
+    node = joined.cluster.start_node("late", gpus=1)
+    ends = time.monotonic() + _DEADLINE_S
+    while not pool._offers.has_gpus("late"):
+        assert time.monotonic() < ends, "it was never seen"
+        time.sleep(0.2)
+    ended(pool, handle)
+    assert pool.result(handle) == "0"
+    assert pool.result(pool.start_at(Place("late"), gpus_given, gpus=0.5)) == "0"
+    assert pool.result(pool.start_at(Place("crawl"), gpus_given, gpus=0.5)) in (None, "")
+    node.close()
 
 
 def test_a_part_that_holds_more_than_its_memory_is_ended_and_a_modest_one_is_not(joined: Joined) -> None:

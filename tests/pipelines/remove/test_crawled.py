@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from crawler.warc import WarcSlice, read_warc
+from crawler.warc import WarcSlice
+from crawler.warc_candidates import read_warc
 from shards.errors import UsageError
 from tests.conftest import FinishedDemo
 from tests.pipelines.remove.removing import assert_others_unchanged, files_of, places_of, removed, rows_of, samples_of

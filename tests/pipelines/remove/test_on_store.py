@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from pipelines.cli import app
 from pipelines.tasks import Task
 from shards.errors import UsageError
 from shards.schema import uid_of
@@ -89,6 +91,18 @@ def test_new_takedowns_are_refused_before_the_run_starts(asked: Asked, bucket: B
         run_on_store(asked.honouring, bucket, pool)
     assert stored(bucket) == before
     assert pool.calls == []
+
+
+@pytest.mark.parametrize("inner", ["", "/release", "/release/"])
+def test_the_command_says_how_it_is_done(bucket: Bucket, inner: str) -> None:
+    run = bucket.url(RUN)
+    bucket.server.forget()
+    ended = CliRunner().invoke(app, ["remove", run + inner, "--url", "https://example.cn/a.jpg"])
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith(f"curate: {run}{inner}: nothing is taken down in place on an object store")
+    for said in (f"aws s3 sync {run} FOLDER)", "curate remove FOLDER", f"aws s3 sync --delete FOLDER {run})"):
+        assert said in ended.stderr
+    assert not bucket.server.log(), "nothing was asked"
 
 
 def test_a_removal_that_was_not_finished_is_refused_there(asked: Asked, bucket: Bucket) -> None:
