@@ -19,8 +19,8 @@ _KANA = re.compile(r"[\u3040-\u30ff]")
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
 _LETTER = re.compile(r"[^\W\d_]")
 
-
 _MAX_METAS = 1000
+_META_NAMES = ("name", "property", "itemprop", "http-equiv")
 
 
 SOCIAL_IMAGES = ("og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src", "image")
@@ -29,7 +29,7 @@ SOCIAL_IMAGES = ("og:image", "og:image:url", "og:image:secure_url", "twitter:ima
 
 @dataclass
 class PageFacts:
-    """What a page's elements say of it; `metas` are (name or property, content), names in lower case."""
+    """What a page's elements say of it; `metas` are (name, property or http-equiv, content), names in lower case."""
 
     title: str = ""
     base_href: str | None = None
@@ -51,14 +51,14 @@ class PageFacts:
         attributes = node.attributes
         if tag == "meta":
             if "content" in attributes and len(self.metas) < _MAX_METAS:
-                name = attributes.get("name") or attributes.get("property") or attributes.get("itemprop") or ""
+                name = next((named for key in _META_NAMES if (named := attributes.get(key))), "")
                 self.metas.append((name.strip().lower(), attributes["content"] or ""))
         elif tag == "html":
             self.declared_language = attributes.get("lang") or attributes.get("xml:lang")
         elif tag == "base":
             self.base_href = self.base_href or attributes.get("href")
         elif tag == "script":
-            if (attributes.get("type") or "").lower() == "application/ld+json":
+            if (attributes.get("type") or "").partition(";")[0].strip().lower() == "application/ld+json":
                 self.data_scripts.append(node)
         elif (rel := attributes.get("rel")) and (href := attributes.get("href")):
             words = rel.lower().split()

@@ -26,6 +26,7 @@ def said(markup: str, kind: str) -> list[str | None]:
         ("<title>红烧肉的做法</title>", "zh"),
         ("<title>豚の角煮の作り方</title>", "ja"),
         ("<title>김치찌개</title>", "ko"),
+        ('<meta http-equiv="Content-Language" content="zh-TW, en"><title>x</title>', "zh-tw"),
         ("<title>Braised pork</title>", None),
         ("", None),
     ],
@@ -51,7 +52,7 @@ def test_the_header_declares_a_language_too() -> None:
         ),
         ('<a href="https://creativecommons.org/about/">关于</a>', None, None),
         (
-            '<script type="application/ld+json">{"author": [{"name": "张三"}], "license": "http://l.test/by"}</script>',
+            '<script type="application/ld+json; charset=utf-8">{"author": [{"name": "张三"}], "license": "http://l.test/by"}</script>',
             "张三",
             "http://l.test/by",
         ),
