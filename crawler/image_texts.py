@@ -86,16 +86,16 @@ class ImageTexts:
 
 
 def _caption(node: LexborNode) -> str:
-    """The text of an element if it is a caption."""
+    """The text of an element if it is a caption; one that shows an image of its own speaks of that."""
     classes = node.attributes.get("class") or ""
     is_classed = _CAPTION_CLASS.search(classes[:500]) is not None
     if not is_classed and not _is_small(node):
         return ""
     text = node.text(deep=True).strip()[:MAX_CAPTION_CHARS]
     mark = CAPTION_MARK.match(text)
-    if mark:
-        return text[mark.end() :]
-    return text if is_classed else ""
+    if not (mark or is_classed) or node.css_first("img") is not None:
+        return ""
+    return text[mark.end() :] if mark else text
 
 
 def _is_small(node: LexborNode) -> bool:

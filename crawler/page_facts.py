@@ -82,8 +82,13 @@ class PageFacts:
 
     def take_deed(self, href: str) -> None:
         """Note a link that may lead to a Creative Commons deed."""
-        if "creativecommons.org/" in href and _DEED.search(href[:_MAX_AUTHOR_CHARS]):
+        if is_deed(href):
             self.deed_href = self.deed_href or href
+
+
+def is_deed(href: str) -> bool:
+    """Whether a link leads to a Creative Commons deed: of a licence, or of what is in the public domain."""
+    return "creativecommons.org/" in href and _DEED.search(href[:_MAX_AUTHOR_CHARS]) is not None
 
 
 def social_texts(metas: Mapping[str, str], title: str) -> Iterator[tuple[str, str]]:

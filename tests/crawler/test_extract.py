@@ -114,6 +114,17 @@ def test_what_is_no_image_gives_no_candidate(markup: str) -> None:
     assert list(page_of(markup).candidates) == []
 
 
+@pytest.mark.parametrize(
+    "follower",
+    [
+        '<figure><img src="b.jpg"><figcaption>图2：鱼</figcaption></figure>',
+        '<div class="pic-info"><img src="b.jpg"><p>鱼</p></div>',
+    ],
+)
+def test_what_shows_an_image_of_its_own_is_no_caption_of_the_one_before(follower: str) -> None:
+    assert ("dir/a.jpg", "caption", "鱼") not in texts_of(f'<p><img src="a.jpg"></p>{follower}')
+
+
 def test_one_img_gives_one_image_however_often_it_names_it() -> None:
     markup = '<img src="l.gif" data-src="a.jpg" data-original="a.jpg" srcset="a.jpg 1x">'
     markup += '<noscript><img src="a.jpg"></noscript>'

@@ -4,6 +4,7 @@ import pytest
 
 from crawler.extract import Page, extract_page
 from crawler.image_role import Role, role_of_element, role_of_url
+from crawler.parse_child import PageParser
 
 URL = "http://site.test/dir/page.html"
 LONG = "这一句话正好有十五个字那么长吗。"
@@ -87,6 +88,15 @@ def test_images_of_json_ld_have_their_captions() -> None:
     assert {("b.jpg", "page_title", "菜"), ("c.jpg", "page_title", "菜")} <= found
 
 
+def test_half_a_character_leaves_a_mark_that_no_caption_may_hold() -> None:
+    script = '{"@type": "ImageObject", "contentUrl": "/a.jpg", "caption": "红烧\\ud800肉", "name": "\\ud83c\\udf5a饭"}'
+    markup = f'<script type="application/ld+json">{script}</script>'
+    with PageParser("mybot") as parser:
+        page = parser.extract(markup.encode(), URL, "text/html; charset=utf-8", [])
+    texts = {candidate.kind: candidate.text for candidate in page.candidates}
+    assert (texts["caption"], texts["title"]) == ("红烧\ufffd肉", "🍚饭")
+
+
 @pytest.mark.parametrize("script", ["{", "[" * 50_000, "null", '{"image": 5, "@type": 7, "author": {}}', "1e999"])
 def test_broken_json_ld_says_nothing(script: str) -> None:
     page = page_of(f'<script type="application/ld+json">{script}</script><img src=a.jpg alt=鱼>')
@@ -111,6 +121,14 @@ def test_broken_json_ld_says_nothing(script: str) -> None:
         ("http://a.cn/v.gif", {"width": "1", "height": "1"}, Role(is_spacer=True)),
         ("http://a.cn/img/spacer.gif", {}, Role(is_spacer=True)),
         ("http://a.cn/img/loading.gif?v=2", {}, Role(is_spacer=True)),
+        ("http://a.cn/img/my_blank_2.png", {}, Role(is_spacer=True)),
+        ("http://a.cn/img/white_1x1.png", {}, Role(is_spacer=True)),
+        ("http://a.cn/img/bg-gray.gif", {}, Role(is_spacer=True)),
+        ("http://a.cn/img/transparent-pixel.png", {}, Role(is_spacer=True)),
+        ("http://a.cn/white-house.jpg", {}, Role()),
+        ("http://a.cn/deep-space.jpg", {}, Role()),
+        ("http://a.cn/clear_sky.jpg", {}, Role()),
+        ("http://a.cn/polka-dot.png", {}, Role()),
         ("http://a.cn/avatar/12.jpg", {}, Role(is_avatar=True)),
         ("http://a.cn/12.jpg", {"class": "user-head"}, Role(is_avatar=True)),
     ],
