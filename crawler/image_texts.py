@@ -10,9 +10,8 @@ from crawler.tag_numbers import TEXT, number_of, numbers_of
 MAX_CAPTION_CHARS = 1000
 
 _CAPTION_CLASS = re.compile(
-    r"(?:^|[\s_-])(?:caption|captions|pic-?(?:text|desc|title|info)|img-?(?:text|desc|title|info)"
-    r"|image-?(?:text|desc|title|info|caption)|photo-?(?:text|desc|title|info)|tuzhu|tushuo|figcaption)"
-    r"(?:[\s_-]|\Z)|caption-?text",
+    r"(?:^|[\s_-])(?:captions?|(?:pic|img|image|photo)[_-]?(?:text|desc(?:r|ription)?|title|info|intro|note|caption)"
+    r"|tuzhu|tushuo|figcaption)(?:[\s_-]|\Z)|caption-?text",
     re.IGNORECASE,
 )
 CAPTION_MARK = re.compile(r"(?:图(?:片|注|说|示)?\s*[\d一二三四五六七八九十]{0,3}\s*[:：]|[▲△↑]+)\s*")

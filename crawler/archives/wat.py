@@ -19,7 +19,7 @@ from crawler.image_role import role_of_url
 from crawler.optout import opt_out_of_headers, opt_out_of_meta
 from crawler.page_candidates import Gathering
 from crawler.page_elements import MAX_IMAGES
-from crawler.page_facts import SOCIAL_IMAGES, PageFacts, author_of, is_deed, language_of, license_of, social_texts
+from crawler.page_facts import PageFacts, author_of, is_deed, language_of, license_of, social_images, social_texts
 from crawler.urls import Base, canonical_url, resolve
 
 MAX_WAT_BYTES = 32 * 2**20
@@ -118,11 +118,11 @@ class _Told:
             else:
                 continue
             yield url, texts
-        hrefs = [metas.get(name, "").strip() for name in SOCIAL_IMAGES]
-        hrefs += [_address(link, "url") for link in self._head_links if "image_src" in str(link.get("rel")).split()]
-        for href in dict.fromkeys(filter(None, hrefs)):
+        links = [_address(link, "url") for link in self._head_links if "image_src" in str(link.get("rel")).split()]
+        shared = dict(social_images(self._metas))
+        for href in [*shared, *(link for link in links if link and link not in shared)]:
             url = self._base.resolve(href) or href
-            yield url, social_texts(metas, self._title)
+            yield url, [("alt", shared.get(href, "")), *social_texts(metas, self._title)]
 
     def _license(self) -> str | None:
         links = (*self._head_links, *self._links)

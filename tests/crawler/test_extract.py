@@ -38,6 +38,13 @@ def texts_of(markup: str) -> set[tuple[str, str | None, str | None]]:
         ('<p><a href="b"><img src="a.jpg"></a></p><p class="caption">图1：鱼</p>', ("dir/a.jpg", "caption", "鱼")),
         ('<p><img src="a.jpg"></p><p>▲ 清蒸鱼</p>', ("dir/a.jpg", "caption", "清蒸鱼")),
         ('<div><img src="a.jpg"><span class="pic-desc">鱼</span></div>', ("dir/a.jpg", "caption", "鱼")),
+        ('<div><img src="a.jpg"><span class="img_descr">鱼</span></div>', ("dir/a.jpg", "caption", "鱼")),
+        ('<p><img src="a.jpg"></p><p class="picIntro">鱼</p>', ("dir/a.jpg", "caption", "鱼")),
+        (
+            "<meta property=og:image content=/o.jpg><meta property=og:image content=/p.jpg>"
+            "<meta property=og:image:alt content=鱼>",
+            ("p.jpg", "alt", "鱼"),
+        ),
         ("<h2>川菜</h2><p>麻婆豆腐</p><img src=a.jpg>", ("dir/a.jpg", "heading", "川菜")),
         ("<p>先切<b>豆腐</b><img src=a.jpg>再下锅</p>", ("dir/a.jpg", "surrounding", "先切豆腐再下锅")),
         ("<p>先切豆腐</p><p><img src=a.jpg></p>", ("dir/a.jpg", "surrounding", "先切豆腐")),

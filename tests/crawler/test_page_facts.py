@@ -4,6 +4,7 @@ import pytest
 
 from crawler.extract import Page, extract_page
 from crawler.image_role import Role, role_of_element, role_of_url
+from crawler.page_facts import social_images
 from crawler.parse_child import PageParser
 
 URL = "http://site.test/dir/page.html"
@@ -77,6 +78,27 @@ def test_author_and_licence_are_what_the_page_states(markup: str, author: str | 
 )
 def test_a_page_names_its_own_url(markup: str, canonical: str | None) -> None:
     assert page_of(markup).canonical == canonical
+
+
+@pytest.mark.parametrize(
+    ("metas", "images"),
+    [
+        ([("og:image", " /1.jpg ")], [("/1.jpg", "")]),
+        (
+            [("og:image", "/1.jpg"), ("og:image:width", "9"), ("og:image:alt", "一"), ("og:image", "/2.jpg")],
+            [("/1.jpg", "一"), ("/2.jpg", "")],
+        ),
+        ([("og:image", "/1.jpg"), ("og:image", "/2.jpg"), ("og:image:alt", "二")], [("/1.jpg", ""), ("/2.jpg", "二")]),
+        ([("twitter:image", "/t.jpg"), ("og:image", "/o.jpg")], [("/o.jpg", ""), ("/t.jpg", "")]),
+        ([("twitter:image:alt", "先"), ("og:image", "/1.jpg"), ("twitter:image", "/1.jpg")], [("/1.jpg", "先")]),
+        ([("og:image", " "), ("og:image:alt", "无")], []),
+        ([("og:image", f"/{number}.jpg") for number in range(1000)], [(f"/{number}.jpg", "") for number in range(100)]),
+    ],
+)
+def test_every_image_that_a_page_is_shared_with_has_its_own_description(
+    metas: list[tuple[str, str]], images: list[tuple[str, str]]
+) -> None:
+    assert social_images(metas) == images
 
 
 def test_images_of_json_ld_have_their_captions() -> None:
