@@ -5,11 +5,14 @@ import itertools
 import re
 from dataclasses import dataclass
 
+from crawler.chinese_codec import CHINESE_CODECS, chinese_text_of, likelier_codec
 from crawler.meta_prescan import meta_labels, xml_label
 
 _DETECTOR_BYTES = 16_384
-_CHINESE = ("gb18030", "big5hkscs")
-_ANY = (*_CHINESE, "cp932", "euc_jp", "cp949", "cp1252", "cp1251")
+_MISTAKEN = (*CHINESE_CODECS, "cp1252")
+"""Codecs under which Chinese bytes of another one may be read without a fault, as other characters."""
+
+_ANY = (*CHINESE_CODECS, "cp932", "euc_jp", "cp949", "cp1252", "cp1251")
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
@@ -58,7 +61,8 @@ def decode(html: bytes, content_type: str | None) -> Decoded:
     The order is the byte order mark, the Content-Type header, the page's own declaration, then detection. (The mark
     comes first as in the WHATWG standard, though not in every list, and a header's Latin-1 comes after the page.)
     A declaration under which the page has many bad bytes yields to what the bytes are; so does one of another charset
-    where all of the page is UTF-8, which bytes are not by chance.
+    where all of the page is UTF-8, which bytes are not by chance; and so does one of GBK, Big5 or Latin-1 under which
+    the page has none of the characters that Chinese is written with, and has them under another of these.
     """
     for mark, codec in _BOMS:
         if html.startswith(mark):
@@ -72,18 +76,19 @@ def decode(html: bytes, content_type: str | None) -> Decoded:
         detected = _detect(html)
         return Decoded(html.decode(detected, "replace"), detected, "detector")
     settled_by = "header" if declared == codec_in_header else "meta"
-    text = _strictly(html, "utf-8")
-    if text is not None and (declared == "utf-8" or html.isascii()):
-        return Decoded(text, declared, settled_by, is_utf8=True)
-    if text is not None and not declared.startswith("utf-16"):
-        return Decoded(text, "utf-8", "contents", is_utf8=True)
+    as_utf8 = _strictly(html, "utf-8")
+    if as_utf8 is not None and (declared == "utf-8" or html.isascii()):
+        return Decoded(as_utf8, declared, settled_by, is_utf8=True)
+    if as_utf8 is not None and not declared.startswith("utf-16"):
+        return Decoded(as_utf8, "utf-8", "contents", is_utf8=True)
     text = html.decode(declared, "replace")
     if _is_spoilt(text, html):
-        detected = _detect(html, _CHINESE)
+        detected = "utf-8" if as_utf8 is not None else likelier_codec(html)
         other = html.decode(detected, "replace")
         if not _is_spoilt(other, html):
             return Decoded(other, detected, "contents")
-    return Decoded(text, declared, settled_by)
+    text, codec = chinese_text_of(html, text, declared) if declared in _MISTAKEN else (text, declared)
+    return Decoded(text, codec, settled_by if codec == declared else "contents")
 
 
 def _is_spoilt(text: str, html: bytes) -> bool:
@@ -128,12 +133,13 @@ def _strictly(html: bytes, codec: str) -> str | None:
         return None
 
 
-def _detect(html: bytes, candidates: tuple[str, ...] = _ANY) -> str:
-    """UTF-8 if all of the page is; else what charset-normalizer makes of its start; else GB18030."""
+def _detect(html: bytes) -> str:
+    """UTF-8 if all of the page is; else what charset-normalizer makes of its start, but for which of the Chinese codecs
+    it is: there it takes GBK for Big5."""
     if _strictly(html, "utf-8") is not None:
         return "utf-8"
     from charset_normalizer import from_bytes
 
     sample = re.sub(rb"<[^>]{0,2000}>", b" ", html[:_DETECTOR_BYTES])
-    best = from_bytes(sample, cp_isolation=list(candidates)).best()
-    return best.encoding if best is not None else "gb18030"
+    best = from_bytes(sample, cp_isolation=list(_ANY)).best()
+    return likelier_codec(html) if best is None or best.encoding in CHINESE_CODECS else best.encoding

@@ -14,7 +14,7 @@ from crawler.json_ld import LinkedData, read_linked_data
 from crawler.optout import nofollow_of_headers, opt_out_of_headers, opt_out_of_meta
 from crawler.page_candidates import Gathering, PageCandidates
 from crawler.page_elements import MAX_IMAGES, MAX_LINKS, PageElements, may_show_images
-from crawler.page_facts import SOCIAL_IMAGES, author_of, language_of, license_of, social_texts
+from crawler.page_facts import author_of, language_of, license_of, social_images, social_texts
 from crawler.page_text import Surroundings, first_sentence
 from crawler.urls import Base, resolve
 
@@ -118,7 +118,7 @@ class _Reader:
         of_elements = ((node, attributes) for node, attributes, _ in self._elements.images)
         urls = [_absolute(self._base, href) for each in of_elements for href in image_hrefs(*each)]
         urls += [url for _, _, url in self._image_links()]
-        urls += [*self._social_images(), *(url for url, _ in self._described_images())]
+        urls += [url for url, _ in (*self._social_images(), *self._described_images())]
         for url in urls:
             self._found.opt_out(url, directive)
         return self._found.done()
@@ -133,8 +133,9 @@ class _Reader:
                 found.take(url, role_of_element(url, attributes), texts)
         for link, attributes, url in self._image_links():
             found.take(url, role_of_url(url), self._texts_of.of_link(link, attributes))
-        for url in self._social_images():
-            found.take(url, role_of_url(url), social_texts(self._metas, self._title))
+        for url, description in self._social_images():
+            texts = [("alt", description), *social_texts(self._metas, self._title)]
+            found.take(url, role_of_url(url), texts)
         for url, texts in self._described_images():
             found.take(url, role_of_url(url), [*texts, ("page_title", self._title)])
         return found.done()
@@ -144,10 +145,13 @@ class _Reader:
             if url := self._base.resolve((attributes.get("href") or "").strip()):
                 yield link, attributes, url
 
-    def _social_images(self) -> Iterator[str]:
-        hrefs = [self._metas.get(name, "").strip() for name in SOCIAL_IMAGES]
-        hrefs.append((self._elements.facts.image_src or "").strip())
-        yield from dict.fromkeys(_absolute(self._base, href) for href in hrefs if href)
+    def _social_images(self) -> Iterator[tuple[str, str]]:
+        facts, found = self._elements.facts, dict[str, str]()
+        for href, description in (*social_images(facts.metas), ((facts.image_src or "").strip(), "")):
+            if href:
+                url = _absolute(self._base, href)
+                found[url] = found.get(url) or description
+        yield from found.items()
 
     def _described_images(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         for href, texts in self._data.images[:MAX_IMAGES]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crawler.sources import CrawlSource
+from crawler.sources import CrawlSource, host_in_pattern
 from crawler.urls import canonical_url, host_of
 from shards.errors import UsageError
 from shards.tables import iter_tables
@@ -74,9 +74,10 @@ class Limits:
     def of(cls, source: CrawlSource) -> "Limits":
         """The limits of a recipe's crawl; without `allowed_hosts` the seeds' hosts may be crawled."""
         patterns = source.allowed_hosts or [host_of(url) for url in _seed_urls(source.seeds)]
-        suffixes = [_a_label(pattern[2:]) for pattern in patterns if pattern.startswith("*.")]
-        hosts = [_a_label(pattern) for pattern in patterns if not pattern.startswith("*.")]
-        return cls(source.max_depth, frozenset(hosts), tuple(sorted({f".{suffix}" for suffix in suffixes})))
+        named = [(pattern.startswith("*."), host) for pattern in patterns if (host := host_in_pattern(pattern))]
+        suffixes = {f".{host}" for is_suffix, host in named if is_suffix}
+        hosts = frozenset(host for is_suffix, host in named if not is_suffix)
+        return cls(source.max_depth, hosts, tuple(sorted(suffixes)))
 
     def allows(self, host: str) -> bool:
         return host in self.hosts or host.endswith(self.suffixes)
@@ -123,10 +124,3 @@ def _seed_urls(seeds: Sequence[str]) -> list[str]:
     if bad:
         raise UsageError(f"source.seeds: no http(s) URL: {', '.join(bad[:10])}; expected e.g. https://example.cn/")
     return [url for url in canonical.values() if url is not None]
-
-
-def _a_label(host: str) -> str:
-    url = canonical_url(f"http://{host}/")
-    if url is None:
-        raise UsageError(f"source.allowed_hosts: {host!r} is no host; expected e.g. www.example.cn or *.example.cn")
-    return host_of(url)

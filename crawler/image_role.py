@@ -48,9 +48,14 @@ _AVATAR_PAIRS: tuple[str, ...] = (
     "-profile-pic-",
 )
 _AVATAR_PAIRS += ("-head-portrait-", "-profile-image-", "-profile-photo-", "-profile-picture-")
+# Words of placeholders alone, in any name; and words that photographs are called by too (`white-house.jpg`), where
+# nothing but sizes and the like stand beside them.
 _SPACER = re.compile(
-    r"(?:[\w-]*[_-])?(?:blank|spacer|space|transparent|trans|clear|empty|placeholder|loading|lazy-?load(?:ing)?|lazy"
-    r"|1x1|1px|dot|pixel|gr[ae]y|white|no-?(?:pic|img|image|photo))(?:[_-][\w-]*)?\.(?:gif|png|jpe?g|webp|svg)\b",
+    r"(?:(?:[\w-]*[_-])?(?:blank|spacer|placeholder|loading|lazy-?load(?:ing)?|lazy|1x1|1px|no-?(?:pic|img|image|photo))"
+    r"(?:[_-][\w-]*)?"
+    r"|(?:(?:img|image|bg|default|s|t)[_-]?)?(?:space|transparent|trans|clear|empty|dot|pixel|gr[ae]y|white)"
+    r"(?:[_-]?(?:\d{1,4}(?:x\d{1,4})?(?:px)?|img|image|bg|gif|pixel|dot|space))*)"
+    r"\.(?:gif|png|jpe?g|webp|svg)\b",
     re.IGNORECASE,
 )
 _TRACKING_HOST = re.compile(

@@ -10,9 +10,8 @@ from crawler.tag_numbers import TEXT, number_of, numbers_of
 MAX_CAPTION_CHARS = 1000
 
 _CAPTION_CLASS = re.compile(
-    r"(?:^|[\s_-])(?:caption|captions|pic-?(?:text|desc|title|info)|img-?(?:text|desc|title|info)"
-    r"|image-?(?:text|desc|title|info|caption)|photo-?(?:text|desc|title|info)|tuzhu|tushuo|figcaption)"
-    r"(?:[\s_-]|\Z)|caption-?text",
+    r"(?:^|[\s_-])(?:captions?|(?:pic|img|image|photo)[_-]?(?:text|desc(?:r|ription)?|title|info|intro|note|caption)"
+    r"|tuzhu|tushuo|figcaption)(?:[\s_-]|\Z)|caption-?text",
     re.IGNORECASE,
 )
 CAPTION_MARK = re.compile(r"(?:图(?:片|注|说|示)?\s*[\d一二三四五六七八九十]{0,3}\s*[:：]|[▲△↑]+)\s*")
@@ -86,16 +85,16 @@ class ImageTexts:
 
 
 def _caption(node: LexborNode) -> str:
-    """The text of an element if it is a caption."""
+    """The text of an element if it is a caption; one that shows an image of its own speaks of that."""
     classes = node.attributes.get("class") or ""
     is_classed = _CAPTION_CLASS.search(classes[:500]) is not None
     if not is_classed and not _is_small(node):
         return ""
     text = node.text(deep=True).strip()[:MAX_CAPTION_CHARS]
     mark = CAPTION_MARK.match(text)
-    if mark:
-        return text[mark.end() :]
-    return text if is_classed else ""
+    if not (mark or is_classed) or node.css_first("img") is not None:
+        return ""
+    return text[mark.end() :] if mark else text
 
 
 def _is_small(node: LexborNode) -> bool:

@@ -26,11 +26,12 @@ class InputFile:
     num_bytes: int
 
 
-def find_files(patterns: Sequence[str]) -> list[InputFile]:
-    """Each file once, sorted by path. A glob that fits nothing is a UsageError, a missing file a BadInputError."""
+def find_files(patterns: Sequence[str], example: str = "*.parquet") -> list[InputFile]:
+    """Each file once, sorted by path. A glob that fits nothing is a UsageError, a missing file a BadInputError, which
+    shows the glob `example` where a folder is named."""
     sizes: dict[str, int] = {}
     for pattern in patterns:
-        sizes |= _expand(pattern)
+        sizes |= _expand(pattern, example)
         if len(sizes) > MAX_FILES:
             raise UsageError(f"{pattern}: the source's paths fit more than {MAX_FILES:,} files; give narrower ones")
     names = _short_names(sorted(sizes))
@@ -69,18 +70,19 @@ def whole(path: str) -> Iterator[None]:
         raise BadInputError(f"{path}: broken or cut short: {error}") from error
 
 
-def _expand(pattern: str) -> dict[str, int]:
+def _expand(pattern: str, example: str) -> dict[str, int]:
     if is_url(pattern):
-        return _expand_objects(pattern)
-    return _expand_remote(pattern) if "://" in pattern else _expand_local(pattern)
+        return _expand_objects(pattern, example)
+    return _expand_remote(pattern) if "://" in pattern else _expand_local(pattern, example)
 
 
-def _expand_local(pattern: str) -> dict[str, int]:
+def _expand_local(pattern: str, example: str) -> dict[str, int]:
     full = str(Path(pattern).expanduser())
     if not glob.has_magic(full) or Path(full).is_file():
+        if Path(full).is_dir():
+            raise BadInputError(f"{pattern}: is a folder; write a glob such as {Path(full) / example}")
         if not Path(full).is_file():
-            what = "is a folder; write a glob such as" if Path(full).is_dir() else "no such file; expected e.g."
-            raise BadInputError(f"{pattern}: {what} {Path(full) / '*.parquet'}")
+            raise BadInputError(f"{pattern}: no such file (working folder: {Path.cwd()})")
         return {full: Path(full).stat().st_size}
     found = {path: Path(path).stat().st_size for path in glob.glob(full, recursive=True) if Path(path).is_file()}
     if not found:
@@ -88,7 +90,7 @@ def _expand_local(pattern: str) -> dict[str, int]:
     return found
 
 
-def _expand_objects(pattern: str) -> dict[str, int]:
+def _expand_objects(pattern: str, example: str) -> dict[str, int]:
     """Of a bucket only what begins as the glob does is listed."""
     bucket, key = split_url(pattern)
     store = ObjectStore(bucket)
@@ -96,7 +98,7 @@ def _expand_objects(pattern: str) -> dict[str, int]:
         try:
             return {store.url(key): store.size(key)}
         except FileNotFoundError as error:
-            raise BadInputError(f"{pattern}: no such object; expected e.g. {store.url(key)}/*.parquet") from error
+            raise BadInputError(f"{pattern}: no such object; expected e.g. {store.url(key)}/{example}") from error
     first = min(key.find(sign) for sign in "*?[" if sign in key)
     found = {store.url(name): size for name, size in store.list(key[:first]) if fnmatchcase(name, key)}
     if not found:

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 OPT_OUT_DIRECTIVES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 """Directives that keep an image out of a dataset (img2dataset's list, and `none`, which includes noindex)."""
 
+_NO_LINKS = frozenset({"nofollow", "none"})
+
 # Directives with a value of their own: what precedes their colon is no crawler's name.
 _VALUED = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
 _SCOPE = re.compile(r"\s*(\*|[A-Za-z_][A-Za-z0-9_.-]*)(?:/[\w.]*)?\s*:(.*)", re.DOTALL)
 _MAX_HEADER_CHARS = 16384
 _MAX_DETAIL_CHARS = 200
 
-# What AIPREF (draft-ietf-aipref-vocab) and Content-Signal call the uses that a training set is made for.
-_TRAINING_USES = {"all", "bots", "train-ai", "train-genai", "ai-train"}
+# The uses that a training set is made for, as draft-ietf-aipref-vocab calls them (train-ai), as its earlier drafts did,
+# which sites still serve (bots, train-genai, tdm, ai, genai), and as Content-Signal does (ai-train).
+_TRAINING_USES = {"all", "bots", "tdm", "ai", "genai", "train-ai", "train-genai", "ai-train"}
+_REFUSALS = {"n", "no", "?0"}
+_USE_HEADERS = ("content-usage", "content-signal")
+_VALUED_DIRECTIVE = re.compile(r"[\w-]+\s*:[^,;]*")
+_BETWEEN_WORDS = re.compile(r"[,;\s]+")
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ def opt_out_of_headers(headers: Iterable[tuple[str, str]], agent: str) -> str | 
             opted_out = bool(OPT_OUT_DIRECTIVES & _robots_tag(bounded, agent))
         elif key == "tdm-reservation":
             opted_out = bounded.strip() == "1"
-        elif key in ("content-usage", "content-signal"):
+        elif key in _USE_HEADERS:
             opted_out = usage_opt_out(bounded)
         else:
             continue
@@ -44,20 +51,22 @@ def opt_out_of_headers(headers: Iterable[tuple[str, str]], agent: str) -> str | 
 
 
 def opt_out_of_meta(elements: Iterable[tuple[str, str]], agent: str) -> PageDirectives:
-    """What (name, content) of a page's meta elements ask: `robots`, our own name, `tdm-reservation`."""
+    """What (name, content) of a page's meta elements ask: `robots`, our own name, and what names a header that opts out
+    (`tdm-reservation`; `x-robots-tag` and `content-usage`, by `http-equiv` as by `name`)."""
     deciding: str | None = None
     nofollow = False
     for name, content in elements:
         key = name.strip().lower()
         bounded = content[:_MAX_HEADER_CHARS]
+        as_header = [(key, bounded)]
         if key in ("robots", agent.lower()):
-            directives = {word.strip().lower() for word in bounded.split(",")}
-        elif key == "tdm-reservation":
-            directives = {"noai"} if bounded.strip() == "1" else set()
+            directives = _words(bounded)
+            opted_out = bool(directives & OPT_OUT_DIRECTIVES)
+            nofollow = nofollow or bool(directives & _NO_LINKS)
         else:
-            continue
-        nofollow = nofollow or bool(directives & {"nofollow", "none"})
-        if deciding is None and directives & OPT_OUT_DIRECTIVES:
+            opted_out = opt_out_of_headers(as_header, agent) is not None
+            nofollow = nofollow or nofollow_of_headers(as_header, agent)
+        if deciding is None and opted_out:
             deciding = f"meta {key}: {bounded.strip()}"[:_MAX_DETAIL_CHARS]
     return PageDirectives(deciding, nofollow)
 
@@ -65,7 +74,7 @@ def opt_out_of_meta(elements: Iterable[tuple[str, str]], agent: str) -> PageDire
 def nofollow_of_headers(headers: Iterable[tuple[str, str]], agent: str) -> bool:
     """Whether an X-Robots-Tag asks us not to follow the links of a page."""
     tags = [value[:_MAX_HEADER_CHARS] for name, value in headers if name.lower() == "x-robots-tag"]
-    return any(_robots_tag(tag, agent) & {"nofollow", "none"} for tag in tags)
+    return any(_robots_tag(tag, agent) & _NO_LINKS for tag in tags)
 
 
 def usage_opt_out(line: str) -> bool:
@@ -75,8 +84,13 @@ def usage_opt_out(line: str) -> bool:
     (True, False)
     """
     text = re.sub(r"^\s*content-(?:usage|signal)\s*:", "", line.lower())
-    pairs = (item.partition("=") for item in re.split(r"[,;\s]+", re.sub(r"\s*=\s*", "=", text)))
-    return any(use in _TRAINING_USES and verdict in ("n", "no", "?0") for use, _, verdict in pairs)
+    pairs = (item.partition("=") for item in _BETWEEN_WORDS.split(re.sub(r"\s*=\s*", "=", text)))
+    return any(use in _TRAINING_USES and verdict.strip("\"'") in _REFUSALS for use, _, verdict in pairs)
+
+
+def _words(directives: str) -> set[str]:
+    """Directives in lower case, without those that have a value. Commas part them; semicolons and spaces are met."""
+    return set(_BETWEEN_WORDS.split(_VALUED_DIRECTIVE.sub(" ", directives.lower())))
 
 
 def _robots_tag(value: str, agent: str) -> set[str]:
@@ -90,5 +104,5 @@ def _robots_tag(value: str, agent: str) -> set[str]:
             applies = scope.group(1).lower() in ("*", "robots", agent.lower())
             rest = scope.group(2)
         if applies:
-            directives.add(rest.strip().lower())
+            directives |= _words(rest)
     return directives

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple, Self
 
+from crawler.half_characters import utf8
 from crawler.image_role import Role
 from shards.text_kinds import TEXT_KINDS
 
@@ -69,8 +70,7 @@ class PageCandidates:
 
     def to_bytes(self) -> bytes:
         """The length of the strings as JSON, the JSON, the numbers."""
-        # A lone surrogate has no UTF-8.
-        strings = json.dumps(self.strings, ensure_ascii=False).encode("utf-8", "replace")
+        strings = utf8(json.dumps(self.strings, ensure_ascii=False))
         return _LENGTH.pack(len(strings)) + strings + self.numbers.tobytes()
 
     @classmethod

@@ -19,17 +19,20 @@ _KANA = re.compile(r"[\u3040-\u30ff]")
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
 _LETTER = re.compile(r"[^\W\d_]")
 
-
 _MAX_METAS = 1000
+_MAX_SOCIAL_IMAGES = 100
+_META_NAMES = ("name", "property", "itemprop", "http-equiv")
 
 
 SOCIAL_IMAGES = ("og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src", "image")
 """Metas that hold the image which a page shows where it is shared."""
 
+_SOCIAL_ALTS = ("og:image:alt", "twitter:image:alt")
+
 
 @dataclass
 class PageFacts:
-    """What a page's elements say of it; `metas` are (name or property, content), names in lower case."""
+    """What a page's elements say of it; `metas` are (name, property or http-equiv, content), names in lower case."""
 
     title: str = ""
     base_href: str | None = None
@@ -51,14 +54,14 @@ class PageFacts:
         attributes = node.attributes
         if tag == "meta":
             if "content" in attributes and len(self.metas) < _MAX_METAS:
-                name = attributes.get("name") or attributes.get("property") or attributes.get("itemprop") or ""
+                name = next((named for key in _META_NAMES if (named := attributes.get(key))), "")
                 self.metas.append((name.strip().lower(), attributes["content"] or ""))
         elif tag == "html":
             self.declared_language = attributes.get("lang") or attributes.get("xml:lang")
         elif tag == "base":
             self.base_href = self.base_href or attributes.get("href")
         elif tag == "script":
-            if (attributes.get("type") or "").lower() == "application/ld+json":
+            if (attributes.get("type") or "").partition(";")[0].strip().lower() == "application/ld+json":
                 self.data_scripts.append(node)
         elif (rel := attributes.get("rel")) and (href := attributes.get("href")):
             words = rel.lower().split()
@@ -82,14 +85,37 @@ class PageFacts:
 
     def take_deed(self, href: str) -> None:
         """Note a link that may lead to a Creative Commons deed."""
-        if "creativecommons.org/" in href and _DEED.search(href[:_MAX_AUTHOR_CHARS]):
+        if is_deed(href):
             self.deed_href = self.deed_href or href
 
 
+def is_deed(href: str) -> bool:
+    """Whether a link leads to a Creative Commons deed: of a licence, or of what is in the public domain."""
+    return "creativecommons.org/" in href and _DEED.search(href[:_MAX_AUTHOR_CHARS]) is not None
+
+
+def social_images(metas: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(address as written, its own description or nothing) of the images that metas name, each once, in the order of
+    SOCIAL_IMAGES. A description belongs to the image named before it (ogp.me, "Structured Properties"), or to the one
+    that there is."""
+    named: list[tuple[int, str]] = []
+    descriptions: dict[str, str] = {}
+    stray = latest = ""
+    for name, content in metas:
+        text = content.strip()
+        if name in SOCIAL_IMAGES and text:
+            named.append((SOCIAL_IMAGES.index(name), text))
+            latest = text
+        elif name in _SOCIAL_ALTS and text:
+            stray = stray or text
+            descriptions.setdefault(latest, text)
+    hrefs = list(dict.fromkeys(href for _, href in sorted(named, key=lambda each: each[0])))
+    only = stray if len(hrefs) == 1 else ""
+    return [(href, descriptions.get(href, only)) for href in hrefs[:_MAX_SOCIAL_IMAGES]]
+
+
 def social_texts(metas: Mapping[str, str], title: str) -> Iterator[tuple[str, str]]:
-    """(kind, text) of the image that a page shows where it is shared."""
-    for name in ("og:image:alt", "twitter:image:alt"):
-        yield "alt", metas.get(name, "")
+    """(kind, text) of the images that a page shows where it is shared, but for their own descriptions."""
     yield "page_title", metas.get("og:title", "")
     yield "page_title", title
     for name in ("og:description", "description"):

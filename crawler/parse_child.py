@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from crawler.child_process import AnsweringChild, answer_questions
 from crawler.extract import Page, extract_page
+from crawler.half_characters import utf8
 from crawler.page_candidates import PageCandidates
 from shards.closing import Closing
 
@@ -93,8 +94,7 @@ def _frames_in(answer: bytes) -> Iterator[bytes]:
 def _frame_of(page: Page) -> bytes:
     """The length of what a page says as JSON, the JSON, its candidates."""
     facts = [getattr(page, name) for name in _FACTS]
-    # A lone surrogate has no UTF-8.
-    said = json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace")
+    said = utf8(json.dumps(facts, ensure_ascii=False))
     return _LENGTH.pack(len(said)) + said + page.candidates.to_bytes()
 
 

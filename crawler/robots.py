@@ -14,6 +14,9 @@ _AGENT_KEYS = {"user-agent", "useragent", "user agent"}
 _DISALLOW_KEYS = {"disallow", "dissallow", "dissalow", "disalow", "diasllow", "disallaw"}
 _DELAY_KEYS = {"crawl-delay", "crawldelay", "crawl delay"}
 _USAGE_KEYS = {"content-usage", "content-signal"}
+_TRAINING_KEYS = {"disallowaitraining", "allowaitraining"}
+"""A path each, as of draft-canel-robots-ai-control."""
+_MAX_DETAIL_CHARS = 200
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})|([^\x21-\x7e])")
 
@@ -31,7 +34,7 @@ class RobotsRules:
     @classmethod
     def parse(cls, body: bytes, agent: str) -> "RobotsRules":
         """Reads a served file. `agent` is our product token; groups of `*` count where none names it."""
-        groups, sitemaps = _read_groups(body[:MAX_ROBOTS_BYTES])
+        for_all, groups, sitemaps = _read_groups(body[:MAX_ROBOTS_BYTES])
         named = [group for group in groups if agent.lower() in group.agents]
         chosen = named or [group for group in groups if "*" in group.agents]
         rules = {rule for group in chosen for rule in group.rules}
@@ -39,7 +42,7 @@ class RobotsRules:
         return cls(
             rules=tuple(sorted(rules, key=lambda rule: (-rule.length, not rule.allow, rule.pieces))),
             crawl_delay=max(delays, default=None),
-            usages=tuple(usage for group in chosen for usage in group.usages),
+            usages=tuple(usage for group in (for_all, *chosen) for usage in group.usages),
             sitemaps=tuple(sitemaps),
         )
 
@@ -67,13 +70,14 @@ class RobotsRules:
         return next((rule.allow for rule in self.rules if rule.matches(path)), True)
 
     def opt_out(self, url: str) -> str | None:
-        """The Content-Usage or Content-Signal line that keeps a URL out of training data, or None."""
+        """The Content-Usage, Content-Signal or DisallowAITraining line that keeps a URL out of training data, or None:
+        that of the longest path decides, a refusal on a tie."""
         path = _path_of(url)
-        fitting = [(rule.length, line) for rule, line in self.usages if rule.matches(path)]
+        fitting = [(rule, line) for rule, line in self.usages if rule.matches(path)]
         if not fitting:
             return None
-        longest = max(length for length, _ in fitting)
-        return next((line for length, line in fitting if length == longest and usage_opt_out(line)), None)
+        longest = max(rule.length for rule, _ in fitting)
+        return next((line for rule, line in fitting if rule.length == longest and not rule.allow), None)
 
     def verdict(self, url: str) -> tuple[str, str] | None:
         """The drop reason and its detail for a canonical URL, or None where it may be fetched."""
@@ -128,7 +132,9 @@ class _Group:
     is_closed: bool = False  # a rule came: the next user-agent line opens another group
 
 
-def _read_groups(body: bytes) -> tuple[list[_Group], list[str]]:
+def _read_groups(body: bytes) -> tuple[_Group, list[_Group], list[str]]:
+    """What stands before any group (its uses concern everybody, its rules nobody), the groups, the sitemaps."""
+    for_all = _Group()
     groups: list[_Group] = []
     sitemaps: list[str] = []
     text = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
@@ -140,9 +146,9 @@ def _read_groups(body: bytes) -> tuple[list[_Group], list[str]]:
             groups[-1].agents |= _agents_of(value)
         elif key == "sitemap" and value:
             sitemaps.append(value)
-        elif groups and key is not None:
-            _add_record(groups[-1], key, value)
-    return groups, sitemaps
+        elif key is not None:
+            _add_record(groups[-1] if groups else for_all, key, value)
+    return for_all, groups, sitemaps
 
 
 def _key_and_value(line: str) -> tuple[str | None, str]:
@@ -172,7 +178,9 @@ def _add_record(group: _Group, key: str, value: str) -> None:
             group.crawl_delay = max(float(value), group.crawl_delay or 0.0)
     elif key in _USAGE_KEYS:
         path, _, line = value.partition(" ") if value.startswith(("/", "*")) else ("/", "", value)
-        group.usages.append((Rule.of(True, path), f"{key}: {line.strip()}"))
+        group.usages.append((Rule.of(not usage_opt_out(line), path), f"{key}: {line.strip()}"))
+    elif key in _TRAINING_KEYS and value:
+        group.usages.append((Rule.of(key == "allowaitraining", value), f"{key}: {value}"[:_MAX_DETAIL_CHARS]))
 
 
 @lru_cache(maxsize=1024)

@@ -103,7 +103,7 @@ class CrawlerSettings(Section):
     opt_outs: Literal["obey", "record"] = Field(
         default="obey",
         description="`obey` drops images whose site or answer refuses AI training (`opt_out`); `record` keeps them and "
-        "says so in the column `opt_out`. robots.txt's Disallow is obeyed either way.",
+        "says so in the column `opt_out`. robots.txt's Disallow, and what a page asks for itself, are obeyed always.",
     )
     lanes: int = Field(default=16, ge=1, le=65536, description="Groups of hosts; one part of a lane runs at a time.")
 

@@ -1,16 +1,21 @@
 """What a recipe's `source:` may say: tables of URLs, WARC files, seed sites, queries to search for, or shards."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from crawler.archives.source import WarcSource
-from crawler.lists.shards_source import ShardsSource
+from crawler.lists.shards_source import SHARD_LAYOUTS, ShardsSource
 from crawler.part_of_source import Limit, Sample
 from crawler.search.source import SearchSource
+from crawler.urls import canonical_url, host_of
 from shards.layouts import LAYOUTS, Layout
 from shards.settings import Section
+
+_NO_HOST = re.compile(r"[/?#@\\*\s]|:(?![0-9A-Fa-f:.]*\])")
+"""What stands in no host: a scheme, a port, a path. Colons are those of an IPv6 address in brackets."""
 
 
 class ColumnName(Section):
@@ -55,6 +60,8 @@ class TableSource(Section):
         if (self.layout is None) == (self.columns is None):
             known = ", ".join(LAYOUTS)
             raise ValueError(f"give either `layout:` (one of {known}) or `columns: {{url: …, text: …}}`")
+        if self.layout in SHARD_LAYOUTS:
+            raise ValueError(f"{self.layout} holds images, not their URLs: write `kind: shards, layout: {self.layout}`")
         if self.layout is not None and self.layout not in LAYOUTS:
             raise ValueError(f"unknown layout {self.layout!r}; known: {', '.join(LAYOUTS)}")
         if isinstance(self.license, ColumnName) and self.columns is not None and self.columns.license:
@@ -142,10 +149,27 @@ class CrawlSource(Section):
     @field_validator("seeds")
     @classmethod
     def _seeds_are_web_pages(cls, seeds: list[str]) -> list[str]:
-        odd = [seed for seed in seeds if not seed.lower().startswith(("http://", "https://"))]
+        odd = [seed for seed in seeds if canonical_url(seed) is None]
         if odd:
             raise ValueError(f"no http(s) URL: {', '.join(odd[:5])}; expected e.g. https://example.cn/")
         return seeds
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _patterns_are_hosts(cls, patterns: list[str]) -> list[str]:
+        odd = [pattern for pattern in patterns if host_in_pattern(pattern) is None]
+        if odd:
+            raise ValueError(
+                f"no host: {', '.join(odd[:5])}; expected e.g. www.example.cn, or *.example.cn for all below"
+            )
+        return patterns
+
+
+def host_in_pattern(pattern: str) -> str | None:
+    """The A-label of a host, or of what stands behind `*.`; None where that is no host alone."""
+    name = pattern.removeprefix("*.")
+    url = None if _NO_HOST.search(name) else canonical_url(f"http://{name}/")
+    return None if url is None else host_of(url)
 
 
 Source = Annotated[TableSource | WarcSource | CrawlSource | SearchSource | ShardsSource, Field(discriminator="kind")]

@@ -21,6 +21,7 @@ from filters.clip.settings import ScoreSettings
 from filters.clip.weights import LOCAL_DIR, local_folder, score_identity
 from filters.measures import MEASURES, stage_of
 from filters.models.files import file_digest, model_file, models_behind
+from pipelines.empty_columns import rules_without_rows
 from pipelines.flow.archive_index import index_files, reach_of
 from pipelines.flow.collect import source_slices
 from pipelines.flow.lanes import CPU_S_PER_ROW
@@ -63,6 +64,8 @@ def describe_plan(plan: Plan) -> str:
             *_model_facts(model),
         ]
     lines += _image_models(plan)
+    notes = [f"note     {note}" for note in rules_without_rows(plan.recipe, plan.rules)]
+    lines += ["", *notes] if notes else []
     return "\n".join([*lines, "", *_expectations(plan)])
 
 

@@ -54,7 +54,9 @@ def fault_of_path(path: str) -> str | None:
 
 def _named(paths: Sequence[str]) -> list[ArchiveFile]:
     globbed = [path for path in paths if not is_web(path)]
-    files = [ArchiveFile(file.path, file.name, file.num_bytes) for file in find_files(globbed)] if globbed else []
+    files = (
+        [ArchiveFile(file.path, file.name, file.num_bytes) for file in find_files(globbed, "*.gz")] if globbed else []
+    )
     for path in paths:
         if is_web(path):
             if "*" in path:

@@ -8,18 +8,18 @@ what stands around it.
 
 import html
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from crawler.extract import Page
+from crawler.half_characters import whole
 from crawler.image_markup import is_image_link
 from crawler.image_role import role_of_url
 from crawler.optout import opt_out_of_headers, opt_out_of_meta
 from crawler.page_candidates import Gathering
 from crawler.page_elements import MAX_IMAGES
-from crawler.page_facts import SOCIAL_IMAGES, PageFacts, author_of, language_of, license_of, social_texts
+from crawler.page_facts import PageFacts, author_of, is_deed, language_of, license_of, social_images, social_texts
 from crawler.urls import Base, canonical_url, resolve
 
 MAX_WAT_BYTES = 32 * 2**20
@@ -28,7 +28,6 @@ MAX_WAT_BYTES = 32 * 2**20
 _MAX_METAS = 1000
 _IMAGE_PATHS = frozenset({"IMG@/src", "INPUT@/src", "VIDEO@/poster"})
 _IMAGE_ATTRIBUTE = "@/background"
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Json = Mapping[str, Any]
 
@@ -119,11 +118,11 @@ class _Told:
             else:
                 continue
             yield url, texts
-        hrefs = [metas.get(name, "").strip() for name in SOCIAL_IMAGES]
-        hrefs += [_address(link, "url") for link in self._head_links if "image_src" in str(link.get("rel")).split()]
-        for href in dict.fromkeys(filter(None, hrefs)):
+        links = [_address(link, "url") for link in self._head_links if "image_src" in str(link.get("rel")).split()]
+        shared = dict(social_images(self._metas))
+        for href in [*shared, *(link for link in links if link and link not in shared)]:
             url = self._base.resolve(href) or href
-            yield url, social_texts(metas, self._title)
+            yield url, [("alt", shared.get(href, "")), *social_texts(metas, self._title)]
 
     def _license(self) -> str | None:
         links = (*self._head_links, *self._links)
@@ -132,7 +131,7 @@ class _Told:
 
     def _deed(self) -> str | None:
         found = (_address(link, "url") for link in self._links if link.get("path") == "A@/href")
-        return next((href for href in found if "creativecommons.org/licenses/" in href[:200]), None)
+        return next((href for href in found if is_deed(href)), None)
 
 
 def _record_of(container: Json) -> str | None:
@@ -165,7 +164,7 @@ def _address(said: Json, key: str) -> str:
 
 def _valid(value: object) -> str:
     """A text without halves of characters (JSON's `\\ud800`), which no file can hold; empty for what is no text."""
-    return _LONE_SURROGATE.sub("\ufffd", value) if isinstance(value, str) else ""
+    return whole(value) if isinstance(value, str) else ""
 
 
 def _headers(told: Json) -> Iterator[tuple[str, str]]:

@@ -73,7 +73,7 @@ def encoded_slices(paths: Sequence[str], slice_bytes: int = SLICE_BYTES) -> Iter
 
     Raises BadInputError for a file that is no such table, or has no texts beside it.
     """
-    for file in find_files(paths):
+    for file in find_files(paths, f"*{_IMAGES}"):
         if not file.path.endswith(_IMAGES):
             raise BadInputError(f"{file.path}: is no NAME{_IMAGES}; name the tables of images, their texts are found")
         texts = find_files([file.path.removesuffix(_IMAGES) + _TEXTS])[0]

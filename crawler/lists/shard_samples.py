@@ -63,7 +63,7 @@ class _SampleFault(Exception):
 def shard_slices(paths: Sequence[str]) -> Iterator[ShardSlice]:
     """One slice a tar, in order of path, each looked at when it is asked for. Raises BadInputError for a file that is
     empty or no tar."""
-    for file in find_files(paths):
+    for file in find_files(paths, "*.tar"):
         with open_stream(file.path, None) as stream:
             head = stream.read(BLOCK)
             if head.startswith(_COMPRESSED):
@@ -71,7 +71,7 @@ def shard_slices(paths: Sequence[str]) -> Iterator[ShardSlice]:
             try:
                 next(tar_entries(stream, file.num_bytes), None)
             except BrokenTarError as error:
-                if str(error).startswith("no tar header at byte 0") or not head:
+                if str(error).startswith("no tar header at byte 0") or len(head) < BLOCK:
                     raise BadInputError(f"{file.path}: is no tar ({error})") from None
         yield ShardSlice(file.path, file.name, file.num_bytes)
 

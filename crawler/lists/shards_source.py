@@ -7,6 +7,8 @@ from pydantic import Field
 from crawler.part_of_source import Limit, Sample
 from shards.settings import Section
 
+SHARD_LAYOUTS = ("webdataset", "chinese-clip")
+
 
 class ShardsSource(Section):
     """Files that hold images: WebDataset tars (ours, img2dataset's, anyone's), or Chinese-CLIP's base64 tables."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crawler.input_files import InputFile, find_files, open_stream
+from crawler.input_files import InputFile, find_files, open_stream, read_chunk
 from crawler.lists.csv_rows import csv_header, csv_rows
 from crawler.lists.csv_slices import csv_slices
 from crawler.lists.json_rows import LineSlice, json_keys, json_rows, json_slices
@@ -18,6 +18,7 @@ from shards.errors import BadInputError
 SLICE_ROWS = 200_000
 SLICE_BYTES = 64 * 2**20
 BATCH_ROWS = 16_384
+_PEEKED_BYTES = 4096
 
 _FORMATS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet"}
 _FORMATS |= {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
@@ -95,11 +96,19 @@ def _format_of(file: InputFile) -> tuple[str, str | None]:
     if compression:
         stem = stem.rpartition(".")[0]
     form = next((form for suffix, form in _FORMATS.items() if stem.endswith(suffix)), None)
+    if form is None and _is_of_taisu(file, compression):
+        raise BadInputError(f"{file.path}: TaiSu's list of ID*****text names images of its archives, and has no URLs")
     if form is None or (form == "parquet" and compression):
         raise BadInputError(
             f"{file.path}: unknown kind of file; expected .parquet, or .csv, .tsv, .jsonl with .gz or .zst at will"
         )
     return form, compression
+
+
+def _is_of_taisu(file: InputFile, compression: str | None) -> bool:
+    """Whether a file's first line is one of `ID*****caption*****generated caption`."""
+    with open_stream(file.path, compression) as stream:
+        return b"*****" in read_chunk(file.path, stream, _PEEKED_BYTES).partition(b"\n")[0]
 
 
 def _plan_parquet(file: InputFile, resolved: ResolvedTable) -> list[TableSlice]:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from crawler.child_process import AnsweringChild, answer_questions
+from crawler.half_characters import utf8
 from crawler.search.items import Picked, picked
 from crawler.search.settings import Endpoint, split_css
 from shards.closing import Closing
@@ -44,7 +45,7 @@ def _answer(endpoint: Endpoint, question: bytes, body: bytes) -> bytes:
         answer = pick_html(body, url, content_type, endpoint)
     except (MemoryError, RecursionError) as error:
         answer = Picked(fault=type(error).__name__)
-    return json.dumps(asdict(answer), ensure_ascii=False).encode("utf-8", "replace")
+    return utf8(json.dumps(asdict(answer), ensure_ascii=False))
 
 
 def pick_html(body: bytes, url: str, content_type: str | None, endpoint: Endpoint) -> Picked:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from crawler.half_characters import utf8
 from crawler.search.json_path import parse_path, select
 from crawler.search.settings import Endpoint
 
@@ -104,7 +105,7 @@ def _texts_of_json(value: Any, path: str) -> list[str]:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode().strip()  # a lone surrogate (\ud800) is no text
+        return utf8(value).decode().strip()
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 

@@ -1,5 +1,6 @@
 """A list of queries: one a line, the first column where there are several, each of them once."""
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ MAX_LINE_BYTES = 65_536
 _CHUNK = 2**20
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 HEADER = "query"
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
+"""A carriage return at the end of a chunk may be half of one."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,11 @@ def _lines(path: str) -> Iterator[bytes]:
     tail = b""
     with open_stream(path, compression) as stream:
         while chunk := read_chunk(path, stream, _CHUNK):
-            *lines, tail = (tail + chunk).split(b"\n")
+            *lines, tail = _LINE_END.split(tail + chunk)
             yield from lines
             if len(tail) > MAX_LINE_BYTES:
                 raise BadInputError(f"{path}: a line of more than {MAX_LINE_BYTES} bytes; expected one entry a line")
+    *lines, tail = tail.split(b"\r")
+    yield from lines
     if tail:
         yield tail

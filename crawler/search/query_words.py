@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +14,7 @@ DEFAULT_TAGS = ("n", "ns", "nt", "nz", "nw", "s", "vn", "i")
 names (nr) are left out: who asks for them by name collects people."""
 
 _BATCH = 100_000
+_LEFT_OUT_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,48 @@ def jieba_dictionary() -> str:
     return str(Path(found.submodule_search_locations[0]) / "dict.txt")
 
 
-def read_words(path: str) -> Iterator[Word]:
+@dataclass
+class LinesRead:
+    """How many lines of a list gave a word, how many were left out, and the first of these."""
+
+    num_words: int = 0
+    num_left_out: int = 0
+    first_left_out: str = ""
+
+
+def read_words(path: str, lines: LinesRead | None = None) -> Iterator[Word]:
     """The words of a list: word, frequency and, where there is one, tag; between tabs, or spaces as in jieba's.
 
-    A first line without a number is a header. Raises BadInputError for any other line that is not of this form.
+    A first line without a number is a header; any other line that is not of this form is left out, and counted in
+    `lines`. Raises BadInputError where these are the most: the list is another one.
     """
+    seen = lines or LinesRead()
     for number, line in text_lines(path):
         parts = line.split("\t") if "\t" in line else line.split()
         if not parts or not line.strip():
             continue
         frequency = _frequency(parts)
-        if frequency is None:
-            if number == 1:
-                continue
-            raise BadInputError(
-                f"{path}: line {number} is {line[:60]!r}; expected a word, its frequency, and maybe a tag"
-            )
-        yield Word(parts[0].strip(), frequency, parts[2].strip() if len(parts) > 2 else "")
+        if frequency is not None:
+            seen.num_words += 1
+            yield Word(parts[0].strip(), frequency, parts[2].strip() if len(parts) > 2 else "")
+        elif number > 1:
+            seen.num_left_out += 1
+            seen.first_left_out = seen.first_left_out or f"line {number} is {line[:60]!r}"
+            if seen.num_left_out >= _LEFT_OUT_AT_ONCE:
+                _refuse_another_list(path, seen)
+    _refuse_another_list(path, seen)
+
+
+def _refuse_another_list(path: str, seen: LinesRead) -> None:
+    if seen.num_left_out > seen.num_words:
+        raise BadInputError(f"{path}: {seen.first_left_out}; expected a word, its frequency, and maybe a tag")
+
+
+def with_tags_of_jieba(words: Iterable[Word]) -> Iterator[Word]:
+    """The words with the tags that jieba's dictionary has for them; those that it does not know have none."""
+    tags = {word.text: word.tag for word in read_words(jieba_dictionary())}
+    for word in words:
+        yield replace(word, tag=tags.get(word.text, ""))
 
 
 def read_stop_words(paths: Iterable[str]) -> frozenset[str]:

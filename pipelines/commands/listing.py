@@ -57,3 +57,5 @@ def queries(
     else:
         made.write(output)
         typer.echo(made.told(output))
+    if made.left_out:
+        typer.echo(made.left_out, err=True)

@@ -77,6 +77,56 @@ def test_a_traditional_page_that_claims_utf_8_is_read_as_big5() -> None:
     assert decode(TRADITIONAL.encode("big5"), "text/html; charset=utf-8").codec == "big5hkscs"
 
 
+DISHES = "土豆炖牛肉 清蒸鲈鱼的做法 新鲜蔬菜 番茄炒蛋 猫和狗在草地上 城市的夜景 雪山下的小屋 海边日落"
+DISHES_TRADITIONAL = "土豆燉牛肉 清蒸鱸魚的做法 新鮮蔬菜 番茄炒蛋 貓和狗在草地上 城市的夜景 雪山下的小屋 海邊日落"
+
+
+def album(captions: str, declared: str | None) -> str:
+    images = "".join(
+        f'<p class="x"><img src="/{place}.jpg" alt="{text}">' for place, text in enumerate(captions.split())
+    )
+    return (f"<meta charset={declared}>" if declared else "") + images
+
+
+@pytest.mark.parametrize("declared", [None, "gb2312", "big5", "iso-8859-1", "utf-8"])
+@pytest.mark.parametrize(("captions", "codec"), [(DISHES, "gb18030"), (DISHES_TRADITIONAL, "big5hkscs")])
+def test_chinese_is_read_as_chinese_whatever_a_page_claims(captions: str, codec: str, declared: str | None) -> None:
+    decoded = decode(album(captions, declared).encode(codec), None)
+    assert (decoded.codec, decoded.text) == (codec, album(captions, declared))
+
+
+@pytest.mark.parametrize("declared", [None, "big5", "utf-8"])
+@pytest.mark.parametrize("codec", ["gb18030", "big5hkscs"])
+def test_pages_of_many_captions_are_told_apart(codec: str, declared: str | None) -> None:
+    if not DATA.exists():
+        pytest.skip("no shared test material beside the project")
+    from opencc import OpenCC
+
+    lines = (DATA / "text" / "coco-cn" / "coco-cn_ext.icap2020.txt").read_text("utf-8").splitlines()
+    captions = ["".join(line.split("\t", 1)[1].split()) for line in lines]
+    script = OpenCC("s2t") if codec == "big5hkscs" else None
+    for start in range(0, 1000, 5):
+        text = " ".join(captions[start : start + 5])
+        page = album(script.convert(text) if script else text, declared).encode(codec, "ignore")
+        assert decode(page, None).codec == codec, captions[start]
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "declared"),
+    [
+        ("Les élèves étaient très étonnés : déjà, où, être, forêt, garçon, Noël. " * 20, "cp1252", "iso-8859-1"),
+        ("豚の角煮の作り方を写真で紹介します。簡単でおいしいレシピです。" * 5, "euc_jp", None),
+        ("豚の角煮の作り方を写真で紹介します。簡単でおいしいレシピです。" * 5, "cp932", None),
+        ("김치찌개를 맛있게 끓이는 방법을 사진으로 소개합니다." * 5, "cp949", None),
+        ("简", "gb18030", "gb2312"),
+        ("罕见字：魑魅魍魉饕餮耄耋囹圄蹀躞", "gb18030", "gb2312"),
+    ],
+)
+def test_what_is_not_chinese_or_says_too_little_stays_as_it_is(text: str, codec: str, declared: str | None) -> None:
+    html = ((f"<meta charset={declared}>" if declared else "") + text).encode(codec)
+    assert decode(html, None).codec == codec
+
+
 def test_undecodable_bytes_become_replacement_characters() -> None:
     decoded = decode(b"<meta charset=utf-8>\xff\xff\x80 ok", None)
     assert decoded.codec == "utf-8"

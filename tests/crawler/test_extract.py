@@ -38,6 +38,13 @@ def texts_of(markup: str) -> set[tuple[str, str | None, str | None]]:
         ('<p><a href="b"><img src="a.jpg"></a></p><p class="caption">图1：鱼</p>', ("dir/a.jpg", "caption", "鱼")),
         ('<p><img src="a.jpg"></p><p>▲ 清蒸鱼</p>', ("dir/a.jpg", "caption", "清蒸鱼")),
         ('<div><img src="a.jpg"><span class="pic-desc">鱼</span></div>', ("dir/a.jpg", "caption", "鱼")),
+        ('<div><img src="a.jpg"><span class="img_descr">鱼</span></div>', ("dir/a.jpg", "caption", "鱼")),
+        ('<p><img src="a.jpg"></p><p class="picIntro">鱼</p>', ("dir/a.jpg", "caption", "鱼")),
+        (
+            "<meta property=og:image content=/o.jpg><meta property=og:image content=/p.jpg>"
+            "<meta property=og:image:alt content=鱼>",
+            ("p.jpg", "alt", "鱼"),
+        ),
         ("<h2>川菜</h2><p>麻婆豆腐</p><img src=a.jpg>", ("dir/a.jpg", "heading", "川菜")),
         ("<p>先切<b>豆腐</b><img src=a.jpg>再下锅</p>", ("dir/a.jpg", "surrounding", "先切豆腐再下锅")),
         ("<p>先切豆腐</p><p><img src=a.jpg></p>", ("dir/a.jpg", "surrounding", "先切豆腐")),
@@ -112,6 +119,17 @@ def test_an_image_and_its_text_are_found(markup: str, expected: tuple[str, str |
 )
 def test_what_is_no_image_gives_no_candidate(markup: str) -> None:
     assert list(page_of(markup).candidates) == []
+
+
+@pytest.mark.parametrize(
+    "follower",
+    [
+        '<figure><img src="b.jpg"><figcaption>图2：鱼</figcaption></figure>',
+        '<div class="pic-info"><img src="b.jpg"><p>鱼</p></div>',
+    ],
+)
+def test_what_shows_an_image_of_its_own_is_no_caption_of_the_one_before(follower: str) -> None:
+    assert ("dir/a.jpg", "caption", "鱼") not in texts_of(f'<p><img src="a.jpg"></p>{follower}')
 
 
 def test_one_img_gives_one_image_however_often_it_names_it() -> None:

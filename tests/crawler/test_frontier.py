@@ -38,8 +38,18 @@ def test_a_lane_reads_its_rows_of_all_files(tmp_path: Path) -> None:
 def test_seeds_that_are_no_urls_are_all_named() -> None:
     with pytest.raises(UsageError, match=r"'http://\[/', 'ftp://x/'"):
         first_round(["http://[/", "http://a.test/", "ftp://x/"])
-    with pytest.raises(UsageError, match="allowed_hosts"):
-        limits_of(allowed_hosts=["a b"])
+
+
+@pytest.mark.parametrize("pattern", ["a b", "https://a.test/", "a.test:8080", "a.test/x", "*", "*.", "u@a.test", ""])
+def test_a_pattern_that_is_no_host_is_told(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"allowed_hosts\n.*no host.*expected e\.g\. www\.example\.cn"):
+        limits_of(allowed_hosts=["b.test", pattern])
+
+
+@pytest.mark.parametrize("seed", ["a.test", "http://", "ftp://a.test/", "http://[/"])
+def test_a_seed_that_is_no_url_is_told(seed: str) -> None:
+    with pytest.raises(ValueError, match=r"seeds\n.*no http\(s\) URL"):
+        CrawlSource(kind="crawl", seeds=["http://a.test/", seed])
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,14 @@ from crawler.optout import PageDirectives, nofollow_of_headers, opt_out_of_heade
         ([("Content-Usage", "train-ai=y, search=n")], False),
         ([("Content-Usage", "train-genai = n")], True),
         ([("Content-Signal", "ai-train=no")], True),
+        ([("Content-Usage", "ai=n")], True),  # as earlier drafts called it, and sites still do
+        ([("Content-Usage", "tdm=n;v=1, search=y")], True),
+        ([("Content-Usage", 'train-ai="n"')], True),
+        ([("Content-Usage", "ai-input=n, search=n")], False),
+        ([("X-Robots-Tag", "nofollow; noai")], True),
+        ([("X-Robots-Tag", "nofollow noindex")], True),
+        ([("X-Robots-Tag", "max-image-preview: none")], False),
+        ([("X-Robots-Tag", "mybot: max-image-preview: none; nofollow")], False),
         ([("Content-Type", "noai")], False),
     ],
 )
@@ -61,6 +69,13 @@ def test_the_detail_is_the_header_that_decided_and_is_bounded() -> None:
         ([("tdm-reservation", "1")], PageDirectives("meta tdm-reservation: 1", False)),
         ([("tdm-reservation", "0")], PageDirectives(None, False)),
         ([("description", "noai")], PageDirectives(None, False)),
+        ([("robots", "noindex nofollow")], PageDirectives("meta robots: noindex nofollow", True)),
+        ([("robots", "nofollow;noimageai")], PageDirectives("meta robots: nofollow;noimageai", True)),
+        ([("robots", "max-image-preview: none, max-snippet:-1")], PageDirectives(None, False)),
+        ([("x-robots-tag", "mybot: noai")], PageDirectives("meta x-robots-tag: mybot: noai", False)),
+        ([("x-robots-tag", "otherbot: noai, nofollow")], PageDirectives(None, False)),
+        ([("X-Robots-Tag", "nofollow")], PageDirectives(None, True)),
+        ([("content-usage", "train-ai=n")], PageDirectives("meta content-usage: train-ai=n", False)),
     ],
 )
 def test_meta_elements(elements: list[tuple[str, str]], expected: PageDirectives) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from crawler.extract import Page, extract_page
 from crawler.image_role import Role, role_of_element, role_of_url
+from crawler.page_facts import social_images
+from crawler.parse_child import PageParser
 
 URL = "http://site.test/dir/page.html"
 LONG = "这一句话正好有十五个字那么长吗。"
@@ -26,6 +28,7 @@ def said(markup: str, kind: str) -> list[str | None]:
         ("<title>红烧肉的做法</title>", "zh"),
         ("<title>豚の角煮の作り方</title>", "ja"),
         ("<title>김치찌개</title>", "ko"),
+        ('<meta http-equiv="Content-Language" content="zh-TW, en"><title>x</title>', "zh-tw"),
         ("<title>Braised pork</title>", None),
         ("", None),
     ],
@@ -51,7 +54,7 @@ def test_the_header_declares_a_language_too() -> None:
         ),
         ('<a href="https://creativecommons.org/about/">关于</a>', None, None),
         (
-            '<script type="application/ld+json">{"author": [{"name": "张三"}], "license": "http://l.test/by"}</script>',
+            '<script type="application/ld+json; charset=utf-8">{"author": [{"name": "张三"}], "license": "http://l.test/by"}</script>',
             "张三",
             "http://l.test/by",
         ),
@@ -77,6 +80,27 @@ def test_a_page_names_its_own_url(markup: str, canonical: str | None) -> None:
     assert page_of(markup).canonical == canonical
 
 
+@pytest.mark.parametrize(
+    ("metas", "images"),
+    [
+        ([("og:image", " /1.jpg ")], [("/1.jpg", "")]),
+        (
+            [("og:image", "/1.jpg"), ("og:image:width", "9"), ("og:image:alt", "一"), ("og:image", "/2.jpg")],
+            [("/1.jpg", "一"), ("/2.jpg", "")],
+        ),
+        ([("og:image", "/1.jpg"), ("og:image", "/2.jpg"), ("og:image:alt", "二")], [("/1.jpg", ""), ("/2.jpg", "二")]),
+        ([("twitter:image", "/t.jpg"), ("og:image", "/o.jpg")], [("/o.jpg", ""), ("/t.jpg", "")]),
+        ([("twitter:image:alt", "先"), ("og:image", "/1.jpg"), ("twitter:image", "/1.jpg")], [("/1.jpg", "先")]),
+        ([("og:image", " "), ("og:image:alt", "无")], []),
+        ([("og:image", f"/{number}.jpg") for number in range(1000)], [(f"/{number}.jpg", "") for number in range(100)]),
+    ],
+)
+def test_every_image_that_a_page_is_shared_with_has_its_own_description(
+    metas: list[tuple[str, str]], images: list[tuple[str, str]]
+) -> None:
+    assert social_images(metas) == images
+
+
 def test_images_of_json_ld_have_their_captions() -> None:
     markup = """<title>菜</title><script type="application/ld+json">
         {"@graph": [{"@type": "ImageObject", "contentUrl": "/a.jpg", "caption": "红烧肉", "name": "肉"},
@@ -84,6 +108,15 @@ def test_images_of_json_ld_have_their_captions() -> None:
     found = {(c.url.removeprefix("http://site.test/"), c.kind, c.text) for c in page_of(markup).candidates}
     assert {("a.jpg", "caption", "红烧肉"), ("a.jpg", "title", "肉")} <= found
     assert {("b.jpg", "page_title", "菜"), ("c.jpg", "page_title", "菜")} <= found
+
+
+def test_half_a_character_leaves_a_mark_that_no_caption_may_hold() -> None:
+    script = '{"@type": "ImageObject", "contentUrl": "/a.jpg", "caption": "红烧\\ud800肉", "name": "\\ud83c\\udf5a饭"}'
+    markup = f'<script type="application/ld+json">{script}</script>'
+    with PageParser("mybot") as parser:
+        page = parser.extract(markup.encode(), URL, "text/html; charset=utf-8", [])
+    texts = {candidate.kind: candidate.text for candidate in page.candidates}
+    assert (texts["caption"], texts["title"]) == ("红烧\ufffd肉", "🍚饭")
 
 
 @pytest.mark.parametrize("script", ["{", "[" * 50_000, "null", '{"image": 5, "@type": 7, "author": {}}', "1e999"])
@@ -110,6 +143,14 @@ def test_broken_json_ld_says_nothing(script: str) -> None:
         ("http://a.cn/v.gif", {"width": "1", "height": "1"}, Role(is_spacer=True)),
         ("http://a.cn/img/spacer.gif", {}, Role(is_spacer=True)),
         ("http://a.cn/img/loading.gif?v=2", {}, Role(is_spacer=True)),
+        ("http://a.cn/img/my_blank_2.png", {}, Role(is_spacer=True)),
+        ("http://a.cn/img/white_1x1.png", {}, Role(is_spacer=True)),
+        ("http://a.cn/img/bg-gray.gif", {}, Role(is_spacer=True)),
+        ("http://a.cn/img/transparent-pixel.png", {}, Role(is_spacer=True)),
+        ("http://a.cn/white-house.jpg", {}, Role()),
+        ("http://a.cn/deep-space.jpg", {}, Role()),
+        ("http://a.cn/clear_sky.jpg", {}, Role()),
+        ("http://a.cn/polka-dot.png", {}, Role()),
         ("http://a.cn/avatar/12.jpg", {}, Role(is_avatar=True)),
         ("http://a.cn/12.jpg", {"class": "user-head"}, Role(is_avatar=True)),
     ],

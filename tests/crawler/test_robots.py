@@ -99,12 +99,35 @@ def test_crawl_delay(line: str, delay: float | None) -> None:
         ("Content-Usage: /img/ train-ai=n", "/a.jpg", False),
         ("Content-Usage: /img/ train-ai=n", "/img/a.jpg", True),
         ("Content-Usage: train-ai=n\nContent-Usage: /free/ train-ai=y", "/free/a.jpg", False),
+        ("Content-Usage: ai=n", "/a.jpg", True),
+        ("Content-Usage: ai=y\nContent-Usage: search=n", "/a.jpg", False),
+        ("DisallowAITraining: /", "/a.jpg", True),
+        ("DisallowAITraining: /img/", "/a.jpg", False),
+        ("DisallowAITraining:", "/a.jpg", False),
+        ("disallowaitraining: /\nAllowAITraining: /free/", "/free/a.jpg", False),
+        ("AllowAITraining: /", "/a.jpg", False),
     ],
 )
 def test_uses_that_robots_txt_refuses(line: str, path: str, opted_out: bool) -> None:
     rules = RobotsRules.parse(f"User-Agent: *\n{line}\nAllow: /".encode(), "foobot")
     verdict = rules.verdict(f"http://a.cn{path}")
     assert (verdict is not None and verdict[0] == "opt_out") is opted_out
+
+
+@pytest.mark.parametrize(
+    ("robots", "directive"),
+    [
+        ("Content-Signal: ai-train=no\nUser-Agent: FooBot\nAllow: /", "content-signal: ai-train=no"),
+        ("DisallowAITraining: /x\nUser-Agent: *\nAllow: /", "disallowaitraining: /x"),
+        ("Disallow: /\nCrawl-delay: 9\nUser-Agent: *\nAllow: /", None),
+        ("User-Agent: BarBot\nContent-Usage: train-ai=n\nAllow: /\n\nUser-Agent: *\nAllow: /", None),
+    ],
+)
+def test_a_refusal_before_any_group_is_meant_for_all(robots: str, directive: str | None) -> None:
+    rules = RobotsRules.parse(robots.encode(), "foobot")
+    assert rules.opt_out("http://a.cn/x.html") == directive
+    assert rules.allowed("http://a.cn/x.html")
+    assert rules.crawl_delay is None
 
 
 def test_only_the_first_500_kib_count() -> None:

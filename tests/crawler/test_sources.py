@@ -34,6 +34,8 @@ def test_sources_are_told_apart_by_kind(given: dict[str, object]) -> None:
         ({"kind": "table", "paths": ["a.csv"]}, "layout"),
         ({"kind": "table", "paths": ["a.csv"], "layout": "wukong", "columns": {"url": "u"}}, "layout"),
         ({"kind": "table", "paths": ["a.csv"], "layout": "wukung"}, "known: wukong"),
+        ({"kind": "table", "paths": ["a.tsv"], "layout": "chinese-clip"}, "kind: shards, layout: chinese-clip"),
+        ({"kind": "table", "paths": ["a.tar"], "layout": "webdataset"}, "kind: shards, layout: webdataset"),
         ({"kind": "table", "paths": ["a.jsonl"], "layout": "zero", "text_kind": "alt"}, "leave `text_kind:` out"),
         ({"kind": "table", "paths": [], "layout": "wukong"}, "paths"),
         ({"kind": "table", "paths": ["a.csv"], "layout": "wukong", "strength": "medium"}, "strength"),

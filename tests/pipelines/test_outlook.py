@@ -52,3 +52,28 @@ def test_a_plan_reads_the_table_s_hosts(tmp_path: Path) -> None:
     text = describe_plan(checked_plan(table_recipe(write_csv(tmp_path / "t.csv", rows)), "test"))
     assert "hosts    of 31 rows read: a.cn 96.8%" in text
     assert "bound    for 31 rows: politeness 0.0 h" in text
+
+
+@pytest.mark.parametrize(
+    ("rule", "source", "told"),
+    [
+        ("not is_icon", {}, "rule r names is_icon, empty in this table source: it drops every row"),
+        ("query_rank <= 5 AND author = '甲'", {}, "rule r names author, query_rank"),
+        ("is_icon IS NULL OR not is_icon", {}, None),
+        ("is_icon IS NOT TRUE", {}, None),
+        ("coalesce(license, '') = ''", {}, None),
+        ("license LIKE 'http%'", {}, "rule r names license"),
+        ("license LIKE 'http%'", {"license": {"column": "caption"}}, None),
+        ("not is_icon", {"kind": "crawl", "seeds": ["http://a.cn/"]}, None),
+        ("contains(text, query)", {"kind": "crawl", "seeds": ["http://a.cn/"]}, "rule r names query"),
+        ("zh_chars >= 1", {}, None),
+    ],
+)
+def test_rules_over_what_a_source_never_fills_are_told(
+    tmp_path: Path, rule: str, source: dict[str, Any], told: str | None
+) -> None:
+    recipe = table_recipe(write_csv(tmp_path / "t.csv", [("http://a.cn/1.png", "图")]), {"r": rule})
+    recipe["source"] = source if "kind" in source else recipe["source"] | source
+    notes = [line for line in describe_plan(checked_plan(recipe, "test")).splitlines() if line.startswith("note")]
+    assert len(notes) == (told is not None)
+    assert all(told in note for note in notes if told)

@@ -33,10 +33,18 @@ def test_a_list_of_one_s_own_without_tags_is_taken_as_it_is(tmp_path: Path) -> N
     assert call("--words", str(words), "--stop", str(stop)) == (0, expected)
 
 
+def test_parts_of_speech_are_those_of_jieba_where_a_list_has_none(tmp_path: Path) -> None:
+    words = tmp_path / "w.tsv"
+    words.write_text("西湖\t5\n吃饭\t7\n断桥\t9x\n", encoding="utf-8")
+    expected = "query\tfrequency\ttag\n西湖\t5\tns\n1 of 3 lines left out: line 3 is '断桥\\t9x'\n"
+    assert call("--words", str(words), "--tags", "n,ns") == (0, expected)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
         (["--tags", "xx"], 2, "no word is left"),
+        (["--min-chars", "5", "--max-chars", "2"], 2, "--min-chars 5 is more than --max-chars 2"),
         (["--words", "missing.txt"], 65, "missing.txt"),
         (["--top", "0"], 2, ""),
         (["-o", "no/such/folder/q.tsv", "--top", "5"], 2, "a folder that is there"),

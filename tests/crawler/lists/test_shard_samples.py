@@ -133,6 +133,7 @@ def test_a_tar_that_is_cut_short_gives_what_comes_before(tmp_path: Path, cut: in
     ("data", "told"),
     [
         (b"", "is no tar"),
+        (b"url,caption\nhttp://a.test/1.jpg,x\n", "is no tar"),
         (b"PK\3\4" + b"x" * 2000, "is no tar"),
         (gzip.compress(b"x" * 2000, mtime=0), "unpack it first"),
     ],

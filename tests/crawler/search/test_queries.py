@@ -19,6 +19,7 @@ from shards.errors import BadInputError
         ("\n  湖  泊 \r\n\n塔\n湖 泊\n", [(2, "湖 泊"), (4, "塔")]),
         ("\ufeff湖\n", [(1, "湖")]),
         ("#hashtag\n", [(1, "#hashtag")]),
+        ("湖\r\r塔\r", [(1, "湖"), (3, "塔")]),
     ],
 )
 def test_a_list_is_read_line_by_line(tmp_path: Path, data: str, expected: list[tuple[int, str]]) -> None:
