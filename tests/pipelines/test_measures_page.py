@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from filters.measures import BASE_COLUMNS, MEASURES
+from filters.models.files import MODEL_MEASURES
 from pipelines.measures_page import measure_costs, measures_page
 
 PAGE = Path(__file__).parents[2] / "infra" / "docs" / "measures.md"
@@ -36,3 +39,15 @@ def test_every_measure_says_what_it_costs_and_no_other_name_does() -> None:
 
 def test_what_was_not_measured_is_a_model_whose_weights_no_package_carries() -> None:
     assert [name for name, cost in measure_costs().items() if cost == "not measured"] == ["num_faces", "face_area"]
+
+
+@pytest.mark.parametrize("name", sorted(MODEL_MEASURES | {"clip_score", "aesthetic", "pwatermark", "punsafe"}))
+def test_every_model_has_its_licence_in_the_docs(name: str) -> None:
+    tables = [table for page in ("models.md", "score.md") for table in _tables(PAGE.with_name(page))]
+    rows = [row for table in tables if "licence" in table[0] for row in table[2:]]
+    assert any(f"`{name}`" in row for row in rows)
+
+
+def _tables(page: Path) -> list[list[str]]:
+    paragraphs = page.read_text(encoding="utf-8").split("\n\n")
+    return [paragraph.splitlines() for paragraph in paragraphs if paragraph.startswith("|")]
