@@ -40,11 +40,10 @@ def _never_said(node: dict[str, Any], words: Mapping[str, frozenset[str]]) -> It
     if node.get("type") not in _EQUALS:
         return
     sides = node["children"] if "children" in node else [node["left"], node["right"]]
-    for column in _columns(sides):
-        known = words.get(column)
-        for text in _texts(sides) if known is not None else ():
-            if text not in known:
-                yield f"compares {column} with {text!r}, which it never is; {_instead(text, known)}"
+    for column in words.keys() & _columns(sides):
+        for text in _texts(sides):
+            if text not in words[column]:
+                yield f"compares {column} with {text!r}, which it never is; {_instead(text, words[column])}"
 
 
 def _instead(text: str, known: frozenset[str]) -> str:

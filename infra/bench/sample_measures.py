@@ -13,6 +13,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def _works(table: pa.Table) -> dict[str, Work]:
     owners = np.arange(len(table))
     originals = ("min_side", "max_side", "aspect", "bytes_per_pixel")
     return {
-        **{name: lambda name=name: fetched_measures(table, [name]) for name in originals},
+        **{name: partial(fetched_measures, table, [name]) for name in originals},
         "text_count": lambda: _asked(SHARED_TEXTS, texts=table.select(["uid", "text"])),
         "host_count, host_share": lambda: _asked(IMAGES_OF_HOSTS, candidates=table.select(["uid", "host"])),
         "keyword_category": lambda: categories_of(texts, owners, len(table), keywords),
@@ -146,7 +147,7 @@ def _vectors(random: np.random.Generator) -> "np.ndarray[Any, np.dtype[np.float3
     """Around topics, L2-normalised: `float32 [n, 512]`."""
     topics = random.normal(size=(200, DIMENSION))[random.zipf(1.5, NUM_EMBEDDED) % 200]
     made = topics + random.normal(scale=0.7, size=topics.shape)
-    return (made / np.linalg.norm(made, axis=1)[:, None]).astype(np.float32)
+    return np.asarray(made / np.linalg.norm(made, axis=1)[:, None], np.float32)
 
 
 def _works_of_embeddings(vectors: "np.ndarray[Any, np.dtype[np.float32]]") -> dict[str, Work]:
