@@ -77,9 +77,16 @@ class ExpressionReader:
             columns.add(name)
         return tuple(sorted(columns))
 
-    def check_comparisons(self, expression: str, numbers: Collection[str], ranges: Mapping[str, Range]) -> None:
-        """Refuse a comparison that no row can pass or fail; `numbers` are columns of numbers, `ranges` their ends."""
-        for told in hopeless(self._parse(expression), numbers, ranges):
+    def check_comparisons(
+        self,
+        expression: str,
+        numbers: Collection[str],
+        ranges: Mapping[str, Range],
+        words: Mapping[str, frozenset[str]],
+    ) -> None:
+        """Refuse a comparison that no row can pass or fail; `numbers` are columns of numbers, `ranges` their ends,
+        `words` what columns of words may hold."""
+        for told in hopeless(self._parse(expression), numbers, ranges, words):
             raise RefusedExpressionError(told)
 
     def _parse(self, expression: str) -> dict[str, Any]:
@@ -172,7 +179,9 @@ def _lambda_parameters(node: dict[str, Any]) -> frozenset[str]:
 def _nearest(name: str, known: Iterable[str]) -> str:
     plain = sorted(word for word in known if re.fullmatch(r"\w+", word))
     near = difflib.get_close_matches(name, plain, n=3, cutoff=0.5)
-    return f"the nearest known: {', '.join(near)}" if near else f"known are {', '.join(plain[:60])}"
+    if near:
+        return f"the nearest known: {', '.join(near)}"
+    return f"a text stands in quotes, as '{name}'; known are {', '.join(plain[:60])}"
 
 
 def _first_line(message: str) -> str:

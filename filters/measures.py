@@ -18,7 +18,8 @@ Level = Literal["text", "image", "sample"]
 class Measure:
     """A column that is computed once and stored.
 
-    `compute` names the function as `module:function`, imported when first needed: of a `filters.characters.TextColumn`
+    `unit` says the range too, and `source` where the measure comes from, "ours" where it is nobody else's. `compute`
+    names the function as `module:function`, imported when first needed: of a `filters.characters.TextColumn`
     for texts, of a fetched table for images at fetch, of `filters.image.Pixels` for images at measure. Where it
     names a module alone, that module's stage fills the column for all rows together. `version` rises whenever
     stored values would change: it is part of the fingerprints. Relative measures are not stored truths: they
@@ -57,7 +58,6 @@ _RANGE = re.compile(r"(?<![\w.])(-?\d+\.\d+)-(\d+\.\d+)\b")
 
 # Recomputed over the rows that stand whenever a rule's turn comes, never stored as a truth.
 _RANKS = frozenset({"dup_rank", "pair_rank"})
-_RELATIVE = _RANKS | {"clip_pct"}
 
 _INT, _FLOAT, _BOOL, _STRING = pa.int32(), pa.float64(), pa.bool_(), pa.string()
 
@@ -69,20 +69,20 @@ BOX_SIDES = ("x", "y", "w", "h")
 _BOXES = pa.list_(pa.struct([(side, _FLOAT) for side in BOX_SIDES]))
 
 
-def _of_text(name: str, dtype: pa.DataType, unit: str, source: str = "", module: str = "wording") -> Measure:
+def _of_text(name: str, dtype: pa.DataType, unit: str, source: str, module: str = "wording") -> Measure:
     version = 3 if name == "num_names" else 2 if name in _MEASURED_ANEW else 1
     return Measure(name, "text", "collect", dtype, unit, source, f"filters.{module}:{name}", version=version)
 
 
-def _of_original(name: str, dtype: pa.DataType, unit: str, source: str = "") -> Measure:
+def _of_original(name: str, dtype: pa.DataType, unit: str, source: str) -> Measure:
     return Measure(name, "image", "fetch", dtype, unit, source, f"filters.image:{name}")
 
 
-def _of_stored(name: str, dtype: pa.DataType, unit: str, source: str = "") -> Measure:
+def _of_stored(name: str, dtype: pa.DataType, unit: str, source: str) -> Measure:
     return Measure(name, "image", "measure", dtype, unit, source, f"filters.image:{name}")
 
 
-def _of_drawn(name: str, dtype: pa.DataType, unit: str, source: str = "") -> Measure:
+def _of_drawn(name: str, dtype: pa.DataType, unit: str, source: str) -> Measure:
     return Measure(name, "image", "measure", dtype, unit, source, f"filters.drawn:{name}")
 
 
@@ -90,25 +90,30 @@ def _by_model(name: str, dtype: pa.DataType, unit: str, source: str, module: str
     return Measure(name, "image", "measure", dtype, unit, source, f"filters.models.{module}")
 
 
-def _by_admit(name: str, dtype: pa.DataType, unit: str, source: str = "") -> Measure:
-    return Measure(name, "sample", "admit", dtype, unit, source, "pipelines")
+def _by_admit(name: str, dtype: pa.DataType, unit: str, source: str, level: Level = "sample") -> Measure:
+    return Measure(name, level, "admit", dtype, unit, source, "pipelines")
 
 
-def _by_turn(name: str, dtype: pa.DataType, unit: str, source: str = "", *needs: str) -> Measure:
+def _of_hash(name: str, source: str) -> Measure:
+    unit = f"64 bits, first is highest, as imagehash.{name}"
+    return Measure(name, "image", "measure", pa.uint64(), unit, source, f"dedup.{name}")
+
+
+def _by_dedup(name: str, level: Level, dtype: pa.DataType, unit: str, source: str, module: str, *needs: str) -> Measure:
+    return Measure(name, level, "dedup", dtype, unit, source, f"dedup.{module}", needs, relative=name in _RANKS)
+
+
+def _by_turn(name: str, dtype: pa.DataType, unit: str, source: str, *needs: str) -> Measure:
     return Measure(name, "sample", "select", dtype, unit, source, "pipelines", needs, relative=True)
 
 
-def _by_key(key: str, source: str = "") -> tuple[Measure, Measure]:
+def _by_key(key: str, source: str) -> tuple[Measure, Measure]:
     """A place and a number among the samples of one query, host or category that stand."""
     unit = f"place in its {key} by balance.first, from 1"
     return (
         _by_turn(f"{key}_rank_kept", pa.int64(), unit, source),
-        _by_turn(f"{key}_count_kept", pa.int64(), f"samples of its {key}"),
+        _by_turn(f"{key}_count_kept", pa.int64(), f"samples of its {key}, from 1", source),
     )
-
-
-def _by_stage(name: str, level: Level, stage: str, dtype: pa.DataType, unit: str, compute: str, *needs: str) -> Measure:
-    return Measure(name, level, stage, dtype, unit, "", compute, needs, relative=name in _RELATIVE)
 
 
 def _by_score(name: str, level: Level, dtype: pa.DataType, unit: str, source: str, *needs: str) -> Measure:
@@ -118,65 +123,75 @@ def _by_score(name: str, level: Level, dtype: pa.DataType, unit: str, source: st
 _DB = "PP-OCR by rapidocr; Liao et al. 2020"
 _BERT = "Devlin et al. 2018"
 _LID = "scripts; Joulin et al. 2017"
-_LABELLED = "infra/labelled"
+_WUKONG = "Wukong; infra/labelled"
 _GOPHER = "Rae et al. 2021"
 _SCREENS = "infra/bench/screenshots.py"
+_OURS = "ours"
+_ALIGN = "ALIGN, arXiv 2102.05918"
+_COYO = "COYO-700M"
+_CLIP = "CLIP, arXiv 2103.00020"
 
 _TABLE = (
-    _of_text("zh_chars", _INT, "count", "Unicode Script=Han"),
+    _of_text("zh_chars", _INT, "characters, from 0", "Unicode Script=Han"),
     _of_text("zh_ratio", _FLOAT, "0.0-1.0, of all characters but spaces", "Unicode Script=Han"),
-    _of_text("text_len", _INT, "count of characters", "Wukong, arXiv 2202.06767"),
-    _of_text("is_filename", _BOOL, "true for a file's name or a camera's number", "shared/data real-alt-strings"),
-    _of_text("is_url", _BOOL, "true where the text is an address"),
+    _of_text("text_len", _INT, "characters, from 0", "Wukong, arXiv 2202.06767"),
+    _of_text("is_filename", _BOOL, "true for a file's name or a camera's number", _WUKONG),
+    _of_text("is_url", _BOOL, "true where the text is an address", _OURS),
     _of_text("special_ratio", _FLOAT, "0.0-1.0, neither letter, digit nor space", "Data-Juicer, special characters"),
-    _of_text("digit_ratio", _FLOAT, "0.0-1.0, decimal digits"),
-    _of_text("num_tokens", _INT, "count, by text.vocabulary or of words uncut", _BERT, "texts.wordpieces"),
+    _of_text("digit_ratio", _FLOAT, "0.0-1.0, decimal digits", _OURS),
+    _of_text("num_tokens", _INT, "tokens, from 0, by text.vocabulary or words uncut", _BERT, "texts.wordpieces"),
     _of_text("language", _STRING, "ISO 639-1, or yue or und, of the text as it came", _LID, "texts.language"),
     _of_text("is_traditional", _BOOL, "true where text.simplify changes the text as it came", "OpenCC t2s", "zh"),
-    _of_text("is_boilerplate", _BOOL, "true for words of buttons, menus, fillers", _LABELLED, "texts.boilerplate"),
+    _of_text("is_boilerplate", _BOOL, "true for words of buttons, menus, fillers", _WUKONG, "texts.boilerplate"),
     _of_text("char_repetition", _FLOAT, "0.0-1.0, runs of 3 characters seen again", _GOPHER, "texts.repetition"),
     _of_text("word_repetition", _FLOAT, "0.0-1.0, pairs of words seen again", _GOPHER, "texts.repetition"),
-    _of_text("num_nouns", _INT, "count of words tagged n*", "jieba.posseg", "texts.words"),
+    _of_text("num_nouns", _INT, "words tagged n*, from 0", "jieba.posseg", "texts.words"),
     _of_text("noun_ratio", _FLOAT, "0.0-1.0, of all words, those tagged n*", "jieba.posseg; DanQing", "texts.words"),
-    _of_text("has_contact", _BOOL, "true for a phone, e-mail, QQ, WeChat, identity number", _LABELLED, "contacts"),
-    _of_text("num_names", _INT, "count of people's names, masked or not", f"Wukong; {_LABELLED}", "names"),
-    _of_text("sensitive_hits", _INT, "count of words of lists, text.sensitive", "Wukong; Zero", "texts.phrases"),
-    _of_text("ad_hits", _INT, "count of phrases of lists, text.ads", "Chinese-CLIP", "texts.phrases"),
+    _of_text(
+        "has_contact",
+        _BOOL,
+        "true for a phone, e-mail, QQ, WeChat, identity number",
+        "PIPL; infra/labelled",
+        "contacts",
+    ),
+    _of_text("num_names", _INT, "people's names, from 0, masked or not", _WUKONG, "names"),
+    _of_text("sensitive_hits", _INT, "words of lists found, from 0: text.sensitive", "Wukong; Zero", "texts.phrases"),
+    _of_text("ad_hits", _INT, "phrases of lists found, from 0: text.ads", "Chinese-CLIP", "texts.phrases"),
     _of_text("text_kind_tags", _STRING, "sentence, tags, title or query", "WuDaoMM, arXiv 2203.11480", "texts.shape"),
-    _of_text("query_in_text", _BOOL, "true where the text has its query; null without", "", "texts.shape"),
-    _by_stage("text_count", "text", "admit", pa.int64(), "distinct uids that share it, of all candidates", "pipelines"),
-    _by_admit("host_count", pa.int64(), "images of its host, of all candidates"),
-    _by_admit("host_share", _FLOAT, "0.0-1.0, of all images, those of its host"),
-    _by_admit("keyword_category", _STRING, "category by balance.keywords, over all its texts"),
-    _by_admit("uid_draw", _FLOAT, "0.0-1.0, drawn once and for all for its uid"),
-    _of_original("min_side", _INT, "px, of the original", "Wukong, arXiv 2202.06767"),
-    _of_original("max_side", _INT, "px, of the original"),
+    _of_text("query_in_text", _BOOL, "true where the text has its query; null without", _OURS, "texts.shape"),
+    _by_admit("text_count", pa.int64(), "distinct uids that share it, from 1, of all candidates", _ALIGN, "text"),
+    _by_admit("host_count", pa.int64(), "images of its host, from 1, of all candidates", _OURS),
+    _by_admit("host_share", _FLOAT, "0.0-1.0, of all images, those of its host", _OURS),
+    _by_admit("keyword_category", _STRING, "a category of balance.keywords, by all its texts", f"WuDaoMM; {_OURS}"),
+    _by_admit("uid_draw", _FLOAT, "0.0-1.0, drawn once and for all for its uid", _OURS),
+    _of_original("min_side", _INT, "px, from 1, of the original", "Wukong, arXiv 2202.06767"),
+    _of_original("max_side", _INT, "px, from 1, of the original", "Zero, arXiv 2205.03860"),
     _of_original("aspect", _FLOAT, ">= 1.0, long side / short side of the original", "Wukong, arXiv 2202.06767"),
-    _of_original("bytes_per_pixel", _FLOAT, "bytes on the wire / pixels of the original"),
-    _of_stored("sharpness", _FLOAT, "variance of the Laplacian of grey, 0 is flat", "Pech-Pacheco et al. 2000"),
-    _of_stored("brightness", _FLOAT, "0.0-1.0, mean of grey"),
+    _of_original("bytes_per_pixel", _FLOAT, "bytes on the wire / pixels of the original, >= 0.0", _OURS),
+    _of_stored("sharpness", _FLOAT, "variance of the Laplacian of grey, >= 0.0, 0 is flat", "Pech-Pacheco et al. 2000"),
+    _of_stored("brightness", _FLOAT, "0.0-1.0, mean of grey", "luma of ITU-R BT.601"),
     _of_stored("contrast", _FLOAT, "0.0-0.5, standard deviation of grey", "RMS contrast"),
     _of_stored("entropy", _FLOAT, "bits, 0.0-8.0, of the histogram of grey", "Shannon 1948"),
     _of_stored("colorfulness", _FLOAT, ">= 0.0, 15 slight, 45 quite, 80 strong", "Hasler and Suesstrunk 2003"),
-    _of_stored("is_grayscale", _BOOL, "true where at most 1 pixel in 1000 has channels over 16 apart"),
-    _of_stored("border_share", _FLOAT, "0.0-1.0, area of plain rows and columns at the edges"),
-    _of_drawn("num_colors", _INT, "colours of 4,096 (4 bits a channel) that 1 pixel in 1,000 has"),
-    _of_drawn("flat_share", _FLOAT, "0.0-1.0, area of squares of 8 px whose grey spans at most 2 levels"),
+    _of_stored("is_grayscale", _BOOL, "true where at most 1 pixel in 1000 has channels over 16 apart", _OURS),
+    _of_stored("border_share", _FLOAT, "0.0-1.0, area of plain rows and columns at the edges", _OURS),
+    _of_drawn("num_colors", _INT, "colours that 1 pixel in 1,000 has, from 0 to 1,000, at 4 bits a channel", _OURS),
+    _of_drawn("flat_share", _FLOAT, "0.0-1.0, area of squares of 8 px whose grey spans at most 2 levels", _OURS),
     _of_drawn("is_screenshot", _BOOL, "true where plain areas and straight lines look like a screen's", _SCREENS),
     _by_model("text_area", _FLOAT, "0.0-1.0, area inside of text boxes", _DB, "text_detector"),
-    _by_model("num_text_boxes", _INT, "count of lines of text", _DB, "text_detector"),
-    _by_model("text_boxes", _BOXES, "boxes of text, sides as shares of the image's", _DB, "text_detector"),
+    _by_model("num_text_boxes", _INT, "lines of text, from 0", _DB, "text_detector"),
+    _by_model("text_boxes", _BOXES, "boxes of text, sides 0.0-1.0 of the image's", _DB, "text_detector"),
     _by_model("nsfw", _FLOAT, "0.0-1.0, likelier not safe for work", "Yahoo Open NSFW", "open_nsfw"),
-    _by_model("num_faces", _INT, "count of faces", "YuNet, Wu et al. 2023", "yunet"),
+    _by_model("num_faces", _INT, "faces, from 0", "YuNet, Wu et al. 2023", "yunet"),
     _by_model("face_area", _FLOAT, "0.0-1.0, area inside of faces' boxes", "YuNet, Wu et al. 2023", "yunet"),
-    _by_stage("phash", "image", "measure", pa.uint64(), "64 bits, first is highest, as imagehash.phash", "dedup.phash"),
-    _by_stage("dhash", "image", "measure", pa.uint64(), "64 bits, first is highest, as imagehash.dhash", "dedup.dhash"),
-    _by_stage("dup_group", "sample", "dedup", _STRING, "uid of the group's leader", "dedup.groups"),
-    _by_stage("dup_rank", "sample", "dedup", _INT, "place by dedup.keep, from 1", "dedup.survivors", "dup_group"),
-    _by_stage("pair_rank", "text", "dedup", _INT, "place among equal texts of a group", "dedup.survivors", "dup_group"),
-    _by_stage("seen_in", "sample", "dedup", _STRING, "first of dedup.against with it", "dedup.hamming", "dup_group"),
-    _by_stage("eval_match", "sample", "dedup", _STRING, "first of dedup.evaluation", "dedup.hamming", "dup_group"),
-    _by_stage("clip_score", "text", "score", _FLOAT, "-1.0-1.0, cosine, rounded to 1e-4", "filters.clip.scorer"),
+    _of_hash("phash", "Zauner 2010"),
+    _of_hash("dhash", "Krawetz 2013"),
+    _by_dedup("dup_group", "sample", _STRING, "uid of the group's leader", "DanQing; groups are ours", "groups"),
+    _by_dedup("dup_rank", "sample", _INT, "place by dedup.keep, from 1", _OURS, "survivors", "dup_group"),
+    _by_dedup("pair_rank", "text", _INT, "place among equal texts of a group, from 1", _COYO, "survivors", "dup_group"),
+    _by_dedup("seen_in", "sample", _STRING, "first of dedup.against with it", _OURS, "hamming", "dup_group"),
+    _by_dedup("eval_match", "sample", _STRING, "first of dedup.evaluation", _COYO, "hamming", "dup_group"),
+    Measure("clip_score", "text", "score", _FLOAT, "-1.0-1.0, cosine, rounded to 1e-4", _CLIP, "filters.clip.scorer"),
     _by_score("clip_flip_score", "text", _FLOAT, "-1.0-1.0, cosine with the mirrored image", "Yu et al. 2023"),
     _by_score(
         *("masked_clip_score", "text", _FLOAT, "-1.0-1.0, cosine with the image without its writing"),
@@ -187,9 +202,9 @@ _TABLE = (
     _by_score("aesthetic", "image", _FLOAT, "as its head has it, LAION's from 1 to 10", "LAION-Aesthetics"),
     _by_score("pwatermark", "image", _FLOAT, "0.0-1.0, likelier to have a watermark", "LAION-5B, arXiv 2210.08402"),
     _by_score("punsafe", "image", _FLOAT, "0.0-1.0, likelier not safe for work", "LAION-5B, arXiv 2210.08402"),
-    _by_score("zero_shot_category", "image", _STRING, "the nearest of score.categories", "CLIP, arXiv 2103.00020"),
-    _by_score("zero_shot_score", "image", _FLOAT, "-1.0-1.0, cosine with that category", "CLIP, arXiv 2103.00020"),
-    _by_stage("clip_pct", "sample", "select", _FLOAT, "0.0-1.0, share with a lower score", "pipelines", "clip_score"),
+    _by_score("zero_shot_category", "image", _STRING, "the nearest of score.categories", _CLIP),
+    _by_score("zero_shot_score", "image", _FLOAT, "-1.0-1.0, cosine with that category", _CLIP),
+    _by_turn("clip_pct", _FLOAT, "0.0-1.0, share with a lower score", "DataComp, arXiv 2304.14108", "clip_score"),
     Measure(
         "sem_dup_cos",
         "sample",
@@ -201,9 +216,9 @@ _TABLE = (
         ("clip_score",),
         relative=True,
     ),
-    *_by_key("query", "Wukong, arXiv 2202.06767, at most 1,000 a query"),
-    *_by_key("host"),
-    *_by_key("category", "WuDaoMM, arXiv 2203.11480, balanced by category"),
+    *_by_key("query", "Wukong, arXiv 2202.06767: at most 1,000 a query"),
+    *_by_key("host", _OURS),
+    *_by_key("category", "WuDaoMM, arXiv 2203.11480: balanced by category"),
     _by_turn("host_bad_share", _FLOAT, "0.0-1.0, of its host's samples, those that fell for balance.bad", "GB/T 45654"),
     _by_turn("balance_prob", _FLOAT, "0.0-1.0, odds by the entries in its caption", "MetaCLIP, arXiv 2309.16671"),
 )

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.closed_words import CLOSED_WORDS
 from filters.expressions import ExpressionReader, RefusedExpressionError, locked_connection
 from filters.measures import MEASURES, RANGES, TEXT_LEVEL, columns_at
 from shards.errors import BrokenRunError
@@ -90,7 +91,8 @@ class RuleEngine:
     def _place_one(self, name: str, expression: str, dup_rank_stage: str) -> PlacedRule:
         known = columns_at(JUDGING_STAGES[-1], dup_rank_stage)
         columns = self._reader.columns_of(expression, known)
-        self._reader.check_comparisons(expression, [name for name in columns if _is_number(known[name])], RANGES)
+        numbers = [name for name in columns if _is_number(known[name])]
+        self._reader.check_comparisons(expression, numbers, RANGES, CLOSED_WORDS)
         stage = next(s for s in JUDGING_STAGES if set(columns) <= columns_at(s, dup_rank_stage).keys())
         self._check_type(expression, {column: known[column] for column in columns})
         return PlacedRule(

@@ -19,20 +19,25 @@ def likeliest_states(
     steps: Doubles,
     after: Integers,
     ends: Integers,
+    opening: Integers,
+    to_opening: Doubles,
     emissions: Doubles,
     allowed: Bools,
 ) -> States:
     """The states of the likeliest way through each run of characters: `int16 [characters]`; of equal ones the later.
 
     Run `n` is `characters[runs[n]:runs[n + 1]]`, none empty. `starts` is `[states]`, `emissions` and `allowed` are
-    `[kinds of characters, states]`. The steps that lead on from a state have their logarithms in
-    `steps[ends[state]:ends[state + 1]]` and the states after it in `after`. A character that none of its own states
-    can stand at takes any that may follow.
+    `[kinds of characters, states]`. The steps that lead on inside of a word from a state have their logarithms in
+    `steps[ends[state]:ends[state + 1]]` and the states after it in `after`. Those that lead from one word to the next
+    are many: `to_opening[state]` has them to each of the states `opening`, -inf for none. No state is reached in both
+    ways. A character that none of its own states can stand at takes any that may follow.
     """
-    num_states = len(starts)
+    num_states, num_opening = len(starts), len(opening)
+    leads_to_words = np.array([to_opening[state].max() > -np.inf for state in range(num_states)])
     came_from = np.zeros((len(characters), num_states), np.int16)
     values, best = np.empty(num_states), np.empty(num_states)
     reached, expected = np.empty(num_states, np.bool_), np.empty(num_states, np.bool_)
+    emitted, opened, opened_by = np.empty(num_opening), np.empty(num_opening), np.empty(num_opening, np.int64)
     way = np.zeros(len(characters), np.int16)
     for run in range(len(runs) - 1):
         first, end = runs[run], runs[run + 1]
@@ -43,11 +48,19 @@ def likeliest_states(
             kind = characters[place]
             expected[:] = False
             best[:] = -np.inf
-            is_any_own = False
+            opened[:] = -np.inf
+            for number in range(num_opening):
+                emitted[number] = emissions[kind, opening[number]]
             for state in range(num_states):
                 if not reached[state]:
                     continue
                 value_here = values[state]
+                from_here = to_opening[state]
+                for number in range(num_opening if leads_to_words[state] else 0):
+                    value = value_here + from_here[number] + emitted[number]
+                    is_best = value >= opened[number]
+                    opened[number] = value if is_best else opened[number]
+                    opened_by[number] = state if is_best else opened_by[number]
                 for edge in range(ends[state], ends[state + 1]):
                     following = after[edge]
                     value = value_here + steps[edge] + emissions[kind, following]
@@ -55,6 +68,13 @@ def likeliest_states(
                     if value >= best[following]:
                         best[following] = value
                         came_from[place, following] = state
+            for number in range(num_opening):
+                if opened[number] > -np.inf:
+                    following = opening[number]
+                    expected[following] = True
+                    best[following] = opened[number]
+                    came_from[place, following] = opened_by[number]
+            is_any_own = False
             for state in range(num_states):
                 is_any_own |= expected[state] and allowed[kind, state]
             for state in range(num_states):

@@ -16,6 +16,8 @@ from filters.texts.unknown_kernels import Bools, Doubles, Integers, likeliest_st
 Word = tuple[str, str]
 # What jieba takes the logarithm of a probability of nothing for.
 _HARDLY = -3.14e100
+# Places that a word begins at: its first character, or one that is all of it.
+_OPENING = frozenset("BS")
 _TABLES = ("prob_start", "prob_trans", "prob_emit", "char_state_tab")
 _HAN = re.compile("([\u4e00-\u9fd5]+)")
 _NUMBER_OR_LETTERS = re.compile(r"([.0-9]+|[a-zA-Z0-9]+)")
@@ -73,14 +75,15 @@ class _Model:
     steps: Doubles
     after: Integers
     ends: Integers
+    opening: Integers
+    to_opening: Doubles
     emissions: Doubles
     allowed: Bools
 
     def way(self, characters: str, runs: Integers) -> list[int]:
         rows = np.array([self.kinds.get(character, len(self.kinds)) for character in characters])
-        found: list[int] = likeliest_states(
-            rows, runs, self.starts, self.steps, self.after, self.ends, self.emissions, self.allowed
-        ).tolist()
+        steps = self.steps, self.after, self.ends, self.opening, self.to_opening
+        found: list[int] = likeliest_states(rows, runs, self.starts, *steps, self.emissions, self.allowed).tolist()
         return found
 
 
@@ -100,13 +103,18 @@ def _model() -> _Model:
     for character, its_states in allowed.items():
         may_stand[kinds[character]] = False
         may_stand[kinds[character], [places[state] for state in its_states]] = True
+    inside = [{after: step for after, step in steps[state].items() if after[0] not in _OPENING} for state in states]
+    begun = {after for state in states for after in steps[state] if after[0] in _OPENING}
+    opening = sorted(places[after] for after in begun)
     return _Model(
         states=states,
         kinds=kinds,
         starts=np.array([starts[state] for state in states]),
-        steps=np.array([value for state in states for value in steps[state].values()]),
-        after=np.array([places[after] for state in states for after in steps[state]]),
-        ends=np.cumsum([0, *(len(steps[state]) for state in states)]),
+        steps=np.array([value for onward in inside for value in onward.values()]),
+        after=np.array([places[after] for onward in inside for after in onward]),
+        ends=np.cumsum([0, *map(len, inside)]),
+        opening=np.array(opening),
+        to_opening=np.array([[steps[state].get(states[place], -np.inf) for place in opening] for state in states]),
         emissions=logarithms,
         allowed=may_stand,
     )

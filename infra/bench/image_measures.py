@@ -1,6 +1,7 @@
 """How many stored copies a second one core measures, beside data-juicer's image filters and one decode by Pillow.
 
     python infra/bench/image_measures.py [--quick] [--workdir DIR]      4 minutes; --quick under 50 s once DIR is there
+    python infra/bench/image_measures.py --costs      ours alone; prints rows for pipelines/measure_costs.tsv
 
 Same files, same run, by turns, in a process each; seconds of CPU, so that a busy machine changes little. `costs_ms` has
 what each measure costs an image beside the decode and the grey that most share, models apart. data-juicer runs its
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,11 @@ def main() -> None:
     if arguments.ours is not None:
         print(json.dumps(_ours(arguments.ours)))
         return
-    count, rounds = (200, 1) if arguments.quick else (1000, 3)
+    count, rounds = (200, 1) if arguments.quick or arguments.costs else (1000, 3)
     folder = stored_copies(workdir, count)
+    if arguments.costs:
+        print("\n".join(_cost_rows(_costs(folder))))
+        return
     python = ensure_environment(workdir / "data-juicer", PEER)
     found: dict[str, list[float]] = {}
     for _ in range(rounds):
@@ -76,6 +80,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--costs", action="store_true", help="print what each measure costs, a line each")
     parser.add_argument("--workdir", type=Path)
     parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -176,6 +181,14 @@ def _one_measure(name: str, rgb: Any) -> object:
     from pipelines.flow.measure import measured
 
     return measured(rgb, [name], _warm(Pixels(rgb)))
+
+
+def _cost_rows(costs: dict[str, float]) -> Iterator[str]:
+    """A line a measure, but for what they share."""
+    from filters.measures import MEASURES
+
+    for names, ms in costs.items():
+        yield from (f"{name}\t{ms:.2g} ms an image" for name in names.split(", ") if name in MEASURES)
 
 
 def _warm(pixels: Any) -> Any:

@@ -86,19 +86,20 @@ def _bucket_of_texts(texts: pa.Table, buckets: int, job: Job) -> npt.NDArray[np.
     return np.asarray(hashed["bucket"].to_numpy(), np.int64)
 
 
+SHARED_TEXTS = """
+    WITH pairs AS (SELECT DISTINCT text, uid FROM texts),
+         shared AS (SELECT text, count(*) AS text_count FROM pairs GROUP BY text HAVING count(*) > 1)
+    SELECT uid, text, text_count FROM pairs JOIN shared USING (text) ORDER BY uid, text
+"""
+
+
 def count(job: Job) -> Outcome:
     """`text_count` of the texts that more than one image shares, as rows of (uid, text), in buckets of uid."""
     buckets = job.task.inputs["buckets"]
     texts = read_bucket(job.paths("shuffled", "texts"), job.task.inputs["bucket"])
     with scratch_database(job.attempt.folder) as database:
         database.register("texts", texts)
-        shared = database.sql(
-            """
-            WITH pairs AS (SELECT DISTINCT text, uid FROM texts),
-                 shared AS (SELECT text, count(*) AS text_count FROM pairs GROUP BY text HAVING count(*) > 1)
-            SELECT uid, text, text_count FROM pairs JOIN shared USING (text) ORDER BY uid, text
-            """
-        ).to_arrow_table()
+        shared = database.sql(SHARED_TEXTS).to_arrow_table()
     write_buckets(job.attempt.path("rows", "parquet"), shared, bucket_of_uids(shared["uid"], buckets), buckets)
     return Outcome(shared.num_rows)
 

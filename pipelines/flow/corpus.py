@@ -49,17 +49,17 @@ def mark(plan: Plan, given: dict[str, object]) -> list[object]:
     return [_VERSION, names, given.get("keywords")] if names else []
 
 
+IMAGES_OF_HOSTS = """
+    SELECT host, count(DISTINCT uid) AS images FROM candidates WHERE host IS NOT NULL GROUP BY host ORDER BY host
+"""
+
+
 def count_hosts(job: Job) -> Outcome:
     """The images of each host in one bucket of uids, by range of hosts."""
     rows = read_bucket(job.paths("shuffled"), job.task.inputs["bucket"], ["uid", "host"])
     with scratch_database(job.attempt.folder) as database:
         database.register("candidates", rows)
-        found = database.sql(
-            """
-            SELECT host, count(DISTINCT uid) AS images FROM candidates WHERE host IS NOT NULL
-            GROUP BY host ORDER BY host
-            """
-        ).to_arrow_table()
+        found = database.sql(IMAGES_OF_HOSTS).to_arrow_table()
     buckets = job.task.inputs["buckets"]
     write_buckets(
         job.attempt.path("rows", "parquet"), found.cast(_HOSTS), bucket_of_keys(found["host"], buckets), buckets

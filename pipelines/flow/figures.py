@@ -26,29 +26,36 @@ _LISTED = {"hosts": "host", "queries": "query", "categories": "category"}
 
 
 def release_numbers(
-    kept: list[Path], dropped: list[Path], rules: Sequence[PlacedRule], spill_beside: Path
+    kept: list[Path],
+    dropped: list[Path],
+    rules: Sequence[PlacedRule],
+    spill_beside: Path,
+    categories_by: str = "category",
 ) -> dict[str, Any]:
     """Numbers of all samples of the `select` parts, kept and dropped; the same whatever the order of the parts."""
-    return numbers_of(StoredRows(kept, dropped), rules, spill_beside)
+    return numbers_of(StoredRows(kept, dropped), rules, spill_beside, categories_by)
 
 
-def numbers_of(rows: SampleRows, rules: Sequence[PlacedRule], spill_beside: Path) -> dict[str, Any]:
-    """The same of rows however they are held.
+def numbers_of(
+    rows: SampleRows, rules: Sequence[PlacedRule], spill_beside: Path, categories_by: str = "category"
+) -> dict[str, Any]:
+    """The same of rows however they are held. `categories_by` is the column of categories, if the rows have it.
 
     Texts are counted in a thread beside the queries: nothing else of a run goes on when this is asked.
     """
     with scratch_database(spill_beside) as database, ThreadPoolExecutor(1) as beside:
         database.execute(f"CREATE VIEW rows AS {rows.sql()}")
         (counts,) = _query(database, _COUNTS)
+        kinds = {name: kind for name, kind, *_ in database.sql("DESCRIBE rows").fetchall()}
+        counts["categories_by"] = categories_by if categories_by in kinds else "category"
         for name, column in _LISTED.items():
-            database.execute(_by_value(name, column))
+            source = counts["categories_by"] if column == "category" else column
+            database.execute(_by_value(name, column, source))
             counts |= _query(database, f"SELECT count({column}) AS num_{name} FROM of_{name}")[0]
         lists = {name: _query(database, _most_frequent(name, column)) for name, column in _LISTED.items()}
         categories = [row["category"] for row in lists["categories"] if row["category"] is not None]
-        texts = beside.submit(text_figures, rows)
-        captions = beside.submit(caption_figures, rows, categories)
-        columns = database.sql("DESCRIBE rows").fetchall()
-        kinds = {name: kind for name, kind, *_ in columns}
+        texts = beside.submit(text_figures, rows, categories, counts["categories_by"])
+        captions = beside.submit(caption_figures, rows, categories, counts["categories_by"])
         shown = {name: kind in _WHOLE for name, kind in kinds.items() if kind in _SHOWN and name not in _HIDDEN}
         numbers = {
             **counts,
@@ -99,11 +106,12 @@ _GROUP_SIZES = f"""
 """
 
 
-def _by_value(name: str, column: str) -> str:
-    """A table of a column's values, met once for all that is asked of them."""
+def _by_value(name: str, column: str, source: str) -> str:
+    """A table of a column's values, met once for all that is asked of them; `source` is its name in the rows."""
     return f"""
         CREATE TEMP TABLE of_{name} AS
-        SELECT {column}, count(*) AS samples, count(*) FILTER (status = 'kept') AS kept FROM rows GROUP BY ALL
+        SELECT {source} AS {column}, count(*) AS samples, count(*) FILTER (status = 'kept') AS kept
+        FROM rows GROUP BY ALL
     """
 
 

@@ -65,11 +65,12 @@ def tell_figures(job: Job) -> Outcome:
 
 
 def _numbers(job: Job) -> dict[str, Any]:
+    by = job.recipe.balance.category
     decided = list(decided_parts(job).values())
     if decided:
-        return numbers_of(DecidedRows(decided), job.plan.rules, job.attempt.folder)
+        return numbers_of(DecidedRows(decided), job.plan.rules, job.attempt.folder, by)
     kept, dropped = job.paths("selected", "kept"), job.paths("selected", "dropped")
-    return release_numbers(kept, dropped, job.plan.rules, job.attempt.folder)
+    return release_numbers(kept, dropped, job.plan.rules, job.attempt.folder, by)
 
 
 def _file_records(job: Job) -> Iterable[Record]:

@@ -1,6 +1,7 @@
 """What the texts of a release hold in numbers: verdicts on them and their kinds, from streamed rows."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,18 @@ _KIND, _REASON = "texts.list.element.kind", "texts.list.element.drop_reason"
 Ints = npt.NDArray[np.int64]
 
 
-def text_figures(rows: SampleRows) -> dict[str, Any]:
+def text_figures(rows: SampleRows, categories: Sequence[str] = (), categories_by: str = "category") -> dict[str, Any]:
     """`text_drops`: texts by the reason that they fell for, of all samples.
 
     Of kept samples: `text_kinds`, texts, standing ones and captions of each kind, and `kinds_an_image`, samples by
-    how many kinds their standing texts have.
+    how many kinds their standing texts have. `category_texts`, of each named category the standing texts by kind.
     """
-    tally = _Tally()
-    for batch in rows.kept(["text_kind", _KIND, _REASON]):
+    tally = _Tally(categories)
+    named = [categories_by] if categories else []
+    for batch in rows.kept(["text_kind", *named, _KIND, _REASON]):
         tally.add_kept(batch.column("texts"), batch.column("text_kind"))
+        if categories:
+            tally.add_categories(batch.column("texts"), batch.column(categories_by))
     for batch in rows.dropped([_REASON]):
         tally.add_reasons(batch.column("texts").flatten().field("drop_reason"))
     return tally.figures()
@@ -32,7 +36,8 @@ def text_figures(rows: SampleRows) -> dict[str, Any]:
 class _Tally:
     """Counts as they grow."""
 
-    def __init__(self) -> None:
+    def __init__(self, categories: Sequence[str]) -> None:
+        self._of_category = {category: _Kinds() for category in categories}
         self._drops = Counter[str]()
         self._texts, self._standing, self._captions = _Kinds(), _Kinds(), _Kinds()
         self._kinds_an_image = Counter[int | None]()
@@ -50,6 +55,16 @@ class _Tally:
         numbers = _different(kinds, stands, pc.list_parent_indices(lists), len(lists))
         _count(self._kinds_an_image, pa.array(numbers, mask=pc.is_null(lists).to_numpy(zero_copy_only=False)))
 
+    def add_categories(self, lists: pa.ListArray, categories: pa.Array) -> None:
+        texts = lists.flatten()
+        owners = categories.take(pc.list_parent_indices(lists))
+        standing = pa.table({"category": owners, "kind": texts.field("kind")}).filter(
+            pc.is_null(texts.field("drop_reason"))
+        )
+        for row in standing.group_by(["category", "kind"]).aggregate([([], "count_all")]).to_pylist():
+            if row["category"] in self._of_category:
+                self._of_category[row["category"]][row["kind"]] += row["count_all"]
+
     def figures(self) -> dict[str, Any]:
         drops = sorted(self._drops.items(), key=lambda entry: (-entry[1], entry[0]))
         kinds = sorted(self._texts.keys() | self._captions.keys(), key=lambda kind: (-self._texts[kind], *_last(kind)))
@@ -65,6 +80,10 @@ class _Tally:
                 }
                 for kind in kinds
             ],
+            "category_texts": {
+                category: {kind or "": counts[kind] for kind in sorted(counts, key=_last)}
+                for category, counts in self._of_category.items()
+            },
             "kinds_an_image": [{"kinds": kinds, "samples": number} for kinds, number in images],
         }
 

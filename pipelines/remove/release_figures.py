@@ -29,7 +29,8 @@ def mend_numbers(folder: Path) -> bool:
     dropped = sorted((folder / "manifest").glob("dropped-*.parquet"))
     is_whole = bool(dropped) and all(_is_wide(path, kept) for path in dropped)
     if is_whole:
-        numbers = release_numbers(kept, dropped, rules_of(stats), folder)
+        by = stats.get("categories_by", "category")
+        numbers = release_numbers(kept, dropped, rules_of(stats), folder, by)
         known = {name: value for name, value in numbers.items() if name in stats or name in ("samples", "kept")}
         stats |= known
     else:

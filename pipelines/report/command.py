@@ -68,10 +68,11 @@ def _checked_output(target: Path, release: Path) -> Path:
 
 
 def _page_of_run(run: Path, spill: Path) -> str:
-    rules = read_plan(run).rules
+    plan = read_plan(run)
+    rules, by = plan.rules, plan.recipe.balance.category
     kept, dropped = (committed_files(run, "select", role) for role in ("kept", "dropped"))
     sealed = _read_stats(run / "release")
-    stats = {**_NOT_SAID_BEFORE, **sealed, **release_numbers(kept, dropped, rules, spill)}
+    stats = {**_NOT_SAID_BEFORE, **sealed, **release_numbers(kept, dropped, rules, spill, by)}
     return render_report(rules, stats, choose_sheets([*kept, *dropped], rules, stats["drops"], RunPictures(run), spill))
 
 

@@ -1,5 +1,7 @@
 """The table of measures: what exists where, and what needs what."""
 
+import re
+
 import pyarrow as pa
 import pytest
 
@@ -84,6 +86,14 @@ def test_every_measure_says_its_unit_and_can_be_computed() -> None:
         assert code_version(name) == f"{name}:{measure.version}"
         if ":" in measure.compute:
             assert callable(compute_function(name))
+
+
+def test_every_number_says_its_range_and_every_measure_its_source() -> None:
+    one_end = re.compile(r"\bfrom -?\d|>= -?\d|\b64 bits\b")
+    for name, measure in MEASURES.items():
+        if pa.types.is_integer(measure.dtype) or pa.types.is_floating(measure.dtype):
+            assert measure.range is not None or one_end.search(measure.unit), name
+        assert measure.source, name
 
 
 def test_text_level_is_what_belongs_to_one_text() -> None:

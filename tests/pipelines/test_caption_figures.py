@@ -38,7 +38,19 @@ def test_lengths_are_those_of_all_parts_and_of_each_category(tmp_path: Path) -> 
     assert found["scripts"] == {"mostly_han": 3, "some_han": 0, "no_han": 1}
     assert found["categories"]["动物"]["tokens"]["n"] == 2
     assert found["categories"]["风景"]["characters"]["mean"] == 5
-    assert found["categories"]["建筑"] == {"characters": None, "tokens": None}
+    assert [found["categories"][name]["different_tokens"] for name in ("动物", "风景", "建筑")] == [3, 5, 0]
+    assert found["different_tokens"] == 11
+    nothing = {"characters": None, "tokens": None, "different_tokens": 0, "different_tokens_exact": True}
+    assert found["categories"]["建筑"] == nothing
+    assert found["tokens_measured"] is False
+
+
+def test_categories_are_those_of_the_column_that_is_named(tmp_path: Path) -> None:
+    columns = [pa.array(["猫咪", "古塔", "湖"]), pa.array(["a", "a", None]), pa.array(["动物", "建筑", "建筑"])]
+    path = tmp_path / "kept.parquet"
+    write_table(path, pa.table(columns, names=["text", "category", "keyword_category"]))
+    found = caption_figures(StoredRows([path], []), ["建筑"], "keyword_category")
+    assert found["categories"]["建筑"]["characters"]["n"] == 2
 
 
 def test_tokens_are_as_they_were_measured_where_they_were(tmp_path: Path) -> None:
@@ -49,6 +61,7 @@ def test_tokens_are_as_they_were_measured_where_they_were(tmp_path: Path) -> Non
     found = caption_figures(StoredRows([path], []), [])
     assert (found["tokens"]["n"], found["tokens"]["greatest"], found["tokens"]["median"]) == (3, 5, 2)
     assert found["tokens"]["mean"] == round(8 / 3, 4)
+    assert found["tokens_measured"] is True
 
 
 def test_the_order_and_the_cut_of_parts_change_nothing(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ ROWS = pa.schema(
         ("host", pa.string()),
         ("query", pa.string()),
         ("category", pa.string()),
+        ("keyword_category", pa.string()),
         ("text", pa.string()),
         ("text_kind", pa.string()),
         ("texts", pa.list_(pa.struct([("kind", pa.string()), ("text", pa.string()), ("drop_reason", pa.string())]))),
@@ -43,12 +44,14 @@ def row(reason: str | None, **values: Any) -> dict[str, Any]:
     return {"host": "a.cn", **caption, "drop_reason": reason, **status, **values}
 
 
-def numbers_of(rows: list[dict[str, Any]], rules: list[PlacedRule], folder: Path) -> dict[str, Any]:
+def numbers_of(
+    rows: list[dict[str, Any]], rules: list[PlacedRule], folder: Path, categories_by: str = "category"
+) -> dict[str, Any]:
     """Over two files, since a run has many."""
     paths = [folder / "kept.parquet", folder / "dropped.parquet"]
     for path, status in zip(paths, ("kept", "dropped"), strict=True):
         write_table(path, pa.Table.from_pylist([each for each in rows if each["status"] == status], ROWS))
-    return release_numbers(paths[:1], paths[1:], rules, folder)
+    return release_numbers(paths[:1], paths[1:], rules, folder, categories_by)
 
 
 RULES, _ = place_rules({"too_small": "min_side > 200", "bad_aspect": "aspect <= 3 and min_side > 100"})
@@ -219,6 +222,27 @@ def test_overlaps_groups_words_and_statuses_are_asked_of_the_rows(tmp_path: Path
     assert (numbers["num_queries"], numbers["num_categories"]) == (1, 0)
     assert numbers["per_value"]["queries"] == {"mean": 1.0, "most": 1, "at_most": 1}
     assert numbers["per_value"]["categories"] == {"mean": None, "most": None, "at_most": 0}
+
+
+def test_categories_are_counted_by_the_column_that_balances_them(tmp_path: Path) -> None:
+    rows = [
+        row(None, keyword_category="建筑", category="x"),
+        row(None, keyword_category="动物"),
+        row("too_small", keyword_category="动物"),
+    ]
+    numbers = numbers_of(rows, RULES, tmp_path, "keyword_category")
+    assert numbers["categories_by"] == "keyword_category"
+    assert numbers["categories"] == [
+        {"category": "动物", "samples": 2, "kept": 1},
+        {"category": "建筑", "samples": 1, "kept": 1},
+    ]
+    assert numbers["captions"]["categories"]["建筑"]["different_tokens"] == 5
+    assert numbers["category_texts"] == {"动物": {"alt": 1}, "建筑": {"alt": 1}}
+
+
+def test_a_release_without_that_column_is_counted_by_the_sources_categories(tmp_path: Path) -> None:
+    numbers = numbers_of([row(None, category="x")], RULES, tmp_path, "zero_shot_category")
+    assert (numbers["categories_by"], numbers["categories"][0]["category"]) == ("category", "x")
 
 
 def test_the_funnel_narrows_stage_by_stage() -> None:

@@ -222,6 +222,17 @@ def test_every_rule_is_listed_with_what_it_cost_and_its_threshold_is_drawn() -> 
     assert "The 2 largest of 30." in text
 
 
+def test_each_category_has_its_row_of_the_table_and_its_texts_by_kind() -> None:
+    many = numbers("x")
+    many |= {"categories_by": "keyword_category", "category_texts": {"x": {"x": 2, "alt": 1}}}
+    many["text_kinds"] = [*many["text_kinds"], {"kind": "alt", "texts": 1, "standing": 1, "captions": 0}]
+    many["captions"]["categories"]["x"] |= {"different_tokens": 4321, "different_tokens_exact": False}
+    text = " ".join(Elements(render_report([], many).replace("<t", " <t")).text.split())
+    assert "keyword_category" in text
+    assert "x 2 5.5 ± 0.5 5 ≈ 4,321 1.50 5.5 ± 0.5 5" in text
+    assert "texts an image 每图文本数 x alt x 1.00 0.50" in text
+
+
 def test_a_release_of_nothing_has_a_page_and_a_card() -> None:
     recipe = recipe_called("empty")
     nothing = {**numbers(), "candidates": 0, "merged": 0, "samples": 0, "kept": 0, "dropped": 0, "shards": 0}

@@ -11,7 +11,7 @@ from pipelines.flow.text_figures import text_figures
 from shards.tables import write_table
 
 _TEXT = pa.struct([("kind", pa.string()), ("text", pa.string()), ("drop_reason", pa.string())])
-_ROWS = pa.schema([("text_kind", pa.string()), ("texts", pa.list_(_TEXT))])
+_ROWS = pa.schema([("text_kind", pa.string()), ("texts", pa.list_(_TEXT)), ("topic", pa.string())])
 
 
 def _text(kind: str | None, reason: str | None = None) -> dict[str, Any]:
@@ -31,6 +31,7 @@ def paths(tmp_path: Path) -> tuple[list[Path], list[Path]]:
     }
     for name, some in rows.items():
         columns = {"text_kind": [kind for kind, _ in some], "texts": [texts for _, texts in some]}
+        columns["topic"] = ["动物", "动物", "风景", None][: len(some)]
         write_table(tmp_path / f"{name}.parquet", pa.table(columns, schema=_ROWS))
     return [tmp_path / "kept.parquet"], [tmp_path / "dropped.parquet"]
 
@@ -52,3 +53,9 @@ def test_kinds_of_an_image_are_those_of_its_standing_texts(paths: tuple[list[Pat
     """Two texts of one kind count once, what has no kind not at all; a sample without a list of texts is told apart."""
     found = text_figures(StoredRows(*paths))["kinds_an_image"]
     assert found == [{"kinds": number, "samples": 1} for number in (0, 1, 2, None)]
+
+
+def test_standing_texts_of_a_category_are_counted_by_kind(paths: tuple[list[Path], list[Path]]) -> None:
+    found = text_figures(StoredRows(*paths), ["动物", "风景"], "topic")["category_texts"]
+    assert found == {"动物": {"alt": 2, "title": 2, "": 1}, "风景": {}}
+    assert text_figures(StoredRows(*paths))["category_texts"] == {}

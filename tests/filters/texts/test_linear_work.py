@@ -16,7 +16,25 @@ from filters.settings import TextSettings
 from filters.text import MAX_CHARS, normalise, text_measures
 from filters.texts import name_scores
 
-HOSTILE = ["王", "王小", "刘德华", "a\u0335", "(", "（[", "1", "a@", "微信", "群", "vx", "点击", "&", "漢", "😀", "の"]
+HOSTILE = [
+    "王",
+    "龥",
+    "王小",
+    "刘德华",
+    "a\u0335",
+    "(",
+    "（[",
+    "1",
+    "a@",
+    "微信",
+    "群",
+    "vx",
+    "点击",
+    "&",
+    "漢",
+    "😀",
+    "の",
+]
 ALL = measures_of(MEASURES, "collect", "text")
 
 

@@ -134,7 +134,7 @@ def test_a_kept_sample_is_shown_with_its_copy_texts_and_measures(served_run: Ser
     told = served_run.get("/api/sample", {"uid": card["uid"]}).json
     assert (told["status"], told["text"], told["shard"]) == ("kept", "第2张照片", None)
     assert told["url"] == finished.site.url("/2.png")
-    assert told["texts"][0]["measures"][0] == {"name": "zh_chars", "value": 4, "unit": "count"}
+    assert told["texts"][0]["measures"][0] == {"name": "zh_chars", "value": 4, "unit": "characters, from 0"}
     measures = {fact["name"]: fact["value"] for fact in told["measures"]}
     assert measures["min_side"] == 256
     assert measures["entropy"] > 1
