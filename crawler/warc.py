@@ -17,6 +17,7 @@ from crawler.kept_candidates import CONTENT_TYPE, MOST_BYTES, Row, rows_of_recor
 from crawler.page_candidates import PageCandidates
 from crawler.parse_child import HtmlPage, PageParser
 from crawler.remote.reach import Reach
+from crawler.tdmrep import TDMREP_PATH
 from crawler.urls import canonical_url
 from shards.errors import BadInputError
 
@@ -24,6 +25,9 @@ _BATCH_ROWS = 8192
 _PAGES_TOGETHER, _BYTES_TOGETHER = 32, 2**20
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _HTML_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body")
+
+_NO_PAGES = ("/robots.txt", TDMREP_PATH)
+"""What some servers answer with a page of HTML."""
 
 Headers = list[tuple[str, str]]
 
@@ -252,7 +256,7 @@ def _unparsed(
         return base, _told_by_wat(page.wat, base, agent)
     page_url = canonical_url(page.url)
     content_type = header(page.headers, "content-type")
-    if page.status != 200 or page_url is None or page_url.endswith("/robots.txt"):
+    if page.status != 200 or page_url is None or page_url.endswith(_NO_PAGES):
         return base, _NOTHING
     if page.is_truncated and source == "crawl":  # one of ours without its end fell; others' archives hold them as such
         return base, _NOTHING
