@@ -11,12 +11,15 @@ from crawler.content_coding import CodingError, decode_body
 from crawler.kept_candidates import Row
 from crawler.page_candidates import PageCandidates
 from crawler.parse_child import HtmlPage, PageParser
+from crawler.tdmrep import TDMREP_PATH
 from crawler.urls import canonical_url
 from crawler.warc import WarcPage, WarcSlice, header, is_html, read_responses
 from shards.errors import BadInputError
 
 _BATCH_ROWS = 8192
 _PAGES_TOGETHER, _BYTES_TOGETHER = 32, 2**20
+_NO_PAGES = ("/robots.txt", TDMREP_PATH)
+"""What some servers answer with a page of HTML."""
 
 
 def read_warc(
@@ -113,7 +116,7 @@ def _unparsed(
         return base, _told_by_wat(page.wat, base, agent)
     page_url = canonical_url(page.url)
     content_type = header(page.headers, "content-type")
-    if page.status != 200 or page_url is None or page_url.endswith("/robots.txt"):
+    if page.status != 200 or page_url is None or page_url.endswith(_NO_PAGES):
         return base, _NOTHING
     if page.is_truncated and source == "crawl":  # one of ours without its end fell; others' archives hold them as such
         return base, _NOTHING

@@ -11,7 +11,7 @@ from typing import Any
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from crawler.warc import WarcPage, read_responses
+from crawler.warc import WarcPage, iterated, read_responses
 from shards.closing import Closing
 
 _STEP = 1 << 16
@@ -53,6 +53,21 @@ class CrawlArchive(Closing):
             return None
         page = next(read_responses(str(self._path), max_bytes, start=offset), None)
         return None if page is None or page.error is not None else page
+
+    def holds(self, url: str) -> bool:
+        """Whether an earlier attempt recorded an answer for a URL."""
+        return url in self._offsets
+
+    def kept_since(self, url: str) -> float | None:
+        """When the answer that was recorded for a URL came, in UTC seconds; None where none was, or nobody knows."""
+        offset = self._offsets.get(url)
+        if offset is None:
+            return None
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            record = next(iter(iterated(file)), None)
+            told = None if record is None else record.record_date
+        return None if told is None else told.timestamp()
 
     def add_exchange(
         self,

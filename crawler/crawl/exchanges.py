@@ -20,8 +20,9 @@ from crawler.urls import host_of
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
-PAGE, ROBOTS, SITEMAP = "page", "robots", "sitemap"
-"""What a request is for: `meta["purpose"]`."""
+PAGE, ROBOTS, SITEMAP, TDMREP = "page", "robots", "sitemap", "tdmrep"
+RULES = (ROBOTS, TDMREP)
+"""What a request is for: `meta["purpose"]`. RULES are asked for before pages."""
 
 _FAULT_AGE_S = 60.0
 
@@ -75,11 +76,11 @@ class Exchanges:
         self, asked: Asked, called: Callable[..., Any] | None = None, failed: Callable[..., Any] | None = None
     ) -> Request:
         """The request, with all that was asked as its `meta`. `called` and `failed` hear of its end."""
-        encoding = "identity" if asked.purpose == ROBOTS else "gzip, deflate"
+        encoding = "identity" if asked.purpose in RULES else "gzip, deflate"
         return Request(
             asked.url,
             dont_filter=True,
-            priority=100 if asked.purpose == ROBOTS else 0,
+            priority=100 if asked.purpose in RULES else 0,
             headers={
                 "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
                 "Accept-Encoding": encoding,
@@ -89,6 +90,10 @@ class Exchanges:
             callback=called,
             errback=failed,
         )
+
+    def answered_at(self, request: Request) -> float | None:
+        """When an exchange that was kept took place, in UTC seconds; None where nobody knows."""
+        return self.archive.kept_since(request.meta["url"]) if "kept_at" in request.meta else time.time()
 
     def keep(self, request: Request, response: Response) -> int:
         """Records an exchange, unless it comes from the archive; its offset there."""

@@ -1,4 +1,4 @@
-"""What stands before each of Scrapy's requests: the archive, the blocklist, robots.txt, pauses and the deadline."""
+"""What stands before each of Scrapy's requests: archive, blocklist, robots.txt, tdmrep.json, pauses, deadline."""
 
 import asyncio
 import time
@@ -14,10 +14,12 @@ from crawler.content_coding import CodingError, decode_body
 from crawler.crawl.archive import KeptFault
 from crawler.crawl.exchanges import PAGE, ROBOTS, Asked, Exchanges
 from crawler.crawl.page_fault import PageFault, Refused
+from crawler.crawl.reservations import Reservations
 from crawler.crawl.throttle import next_delay_s
 from crawler.host_memory import HostMemory, Sources
 from crawler.robots import MAX_ROBOTS_BYTES, RobotsRules
 from crawler.settings import CrawlerSettings, product_token
+from crawler.tdmrep import TDMREP_PATH
 from crawler.urls import host_of, resolve
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class CrawlGate:
         self._listener: Callable[[str, RobotsRules], None] = lambda origin, rules: None
         self._blocklist = Blocklist.read(self._settings.blocklist)
         self._memory: HostMemory = crawler.settings["CURATE_MEMORY"]
+        self._reservations = Reservations(self._memory)
 
     @classmethod
     def from_crawler(cls, crawler: "Crawler") -> Self:
@@ -60,9 +63,8 @@ class CrawlGate:
         url = str(request.meta["url"])
         host = host_of(url)
         kept = self._exchanges.archive.kept(url, self._exchanges.most_bytes(request))
-        if kept is not None and self._exchanges.asks_for_sitemaps and request.meta["purpose"] == PAGE:
-            # A kept page sends nothing, but its host's sitemaps may be what the killed attempt had not come to.
-            await self.rules_for(url)
+        if kept is not None and request.meta["purpose"] == PAGE:
+            await self._recall(url)
         if isinstance(kept, KeptFault):
             self._exchanges.num_reused += 1
             request.meta["kept_at"] = kept.offset
@@ -78,9 +80,27 @@ class CrawlGate:
             verdict = rules.verdict(url)
             if verdict is not None:
                 raise Refused(PageFault(*verdict))
+        if request.meta["purpose"] == PAGE:
+            reserved = await self._reserved(url)
+            if reserved is not None:
+                raise Refused(PageFault("opt_out", reserved))
         await self._wait_for_turn(host, request)
         self._check_deadline()
         return None
+
+    async def _recall(self, url: str) -> None:
+        """A kept page sends nothing, but what was told before it is passed on to the next round; and its host's
+        sitemaps may be what the killed attempt had not come to."""
+        archive, origin = self._exchanges.archive, "/".join(url.split("/", 3)[:3])
+        if self._exchanges.asks_for_sitemaps or archive.holds(f"{origin}/robots.txt"):
+            await self.rules_for(url)
+        if archive.holds(f"{origin}{TDMREP_PATH}"):
+            await self._reserved(url)
+
+    async def _reserved(self, url: str) -> str | None:
+        engine = self._crawler.engine
+        assert engine is not None
+        return await self._reservations.opt_out(url, self._exchanges, engine.download_async)
 
     async def rules_for(self, url: str) -> RobotsRules:
         """The rules of the URL's origin, asked for once; others wait for the one who asks."""
@@ -111,10 +131,10 @@ class CrawlGate:
         agent = product_token(self._crawler.settings["USER_AGENT"])
         return None if told is None else RobotsRules.parse(told.robots, agent)
 
-    def _remember(self, origin: str, body: bytes) -> None:
+    def _remember(self, origin: str, at: float, body: bytes) -> None:
         host = host_of(origin + "/")
         note = self._memory.recall(host)
-        note.origins[origin] = Sources(time.time(), body)
+        note.origins[origin] = Sources(at, body)
         self._memory.keep(host, note)
 
     async def _fetch_robots(self, origin: str, attempt: int) -> tuple[RobotsRules, bool]:
@@ -143,9 +163,9 @@ class CrawlGate:
             location = location_of(response, url)
             if location is None:
                 rules = _rules_of(response, agent)
-                # When an archived answer was given nobody knows here.
-                if rules.unreachable is None and "kept_at" not in request.meta:
-                    self._remember(origin, _body_of(response) if response.status < 300 else b"")
+                at = self._exchanges.answered_at(request)
+                if rules.unreachable is None and at is not None:
+                    self._remember(origin, at, _body_of(response) if response.status < 300 else b"")
                 return rules, False
             url = location
         return RobotsRules(), False

@@ -10,7 +10,7 @@ from scrapy import Request
 from scrapy.core.downloader.handlers.base import BaseDownloadHandler
 from scrapy.http import Headers, Response
 
-from crawler.crawl.exchanges import PAGE, ROBOTS, Exchanges
+from crawler.crawl.exchanges import PAGE, ROBOTS, SITEMAP, TDMREP, Exchanges
 from crawler.crawl.page_fault import PageFault
 from crawler.crawl.sitemap import MAX_SITEMAP_BYTES
 from crawler.faults import FETCH_ERRORS, fault_of
@@ -18,11 +18,13 @@ from crawler.guard import AddressGuard
 from crawler.resolver import RememberingResolver
 from crawler.robots import MAX_ROBOTS_BYTES
 from crawler.settings import FetchSettings, NetworkSettings
+from crawler.tdmrep import MAX_TDMREP_BYTES
 from crawler.warc import is_html
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
+_MOST_BYTES = {ROBOTS: MAX_ROBOTS_BYTES, SITEMAP: MAX_SITEMAP_BYTES, TDMREP: MAX_TDMREP_BYTES}
 _STEP = 1 << 16
 _GRACE_S = 5.0
 """Seconds before a body's mean rate is judged."""
@@ -104,7 +106,7 @@ class GuardedHandler(BaseDownloadHandler):
             if response.status == 200 and declared and not is_html(declared, b""):
                 raise PageFault("unsupported_format", declared[:100])
         else:
-            limit = MAX_ROBOTS_BYTES if purpose == ROBOTS else MAX_SITEMAP_BYTES
+            limit = _MOST_BYTES[purpose]
         if purpose != ROBOTS and (response.content_length or 0) > limit:
             raise PageFault("too_large", f"{response.content_length} bytes announced")
         return await self._read_bounded(response, limit, purpose == ROBOTS, body)

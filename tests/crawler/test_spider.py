@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from crawler.host_memory import HostMemory
 from crawler.settings import CrawlerSettings, FetchSettings, NetworkSettings
 from crawler.sources import CrawlSource
 from crawler.spider import CrawlCounts, CrawlJob, crawl_part
+from crawler.tdmrep import TDMREP_PATH
 from crawler.warc import WarcSlice, read_responses
 from crawler.warc_candidates import read_warc
 from shards.errors import TryAgainError
@@ -166,7 +168,8 @@ def test_the_warc_holds_pages_as_served_at_the_offsets_of_the_table(tmp_path: Pa
         for record in ArchiveIterator(file, check_digests="raise"):
             kinds.append((record.rec_type, record.rec_headers.get_header("WARC-Target-URI")))
             record.content_stream().read()
-    pairs = [(kind, server.url(path)) for path in ("/robots.txt", "/") for kind in ("response", "request")]
+    asked = ("/robots.txt", TDMREP_PATH, "/")
+    pairs = [(kind, server.url(path)) for path in asked for kind in ("response", "request")]
     assert kinds == [("warcinfo", None), *pairs]
 
 
@@ -194,6 +197,50 @@ def test_robots_txt_decides_before_a_page_is_asked_for(tmp_path: Path) -> None:
     assert [host.asked("/p.html") for host in hosts] == [int(reason is None) for _, reason in robots]
     for host in hosts:
         host.close()
+
+
+def test_what_a_site_reserves_in_its_tdmrep_json_is_not_asked_for(tmp_path: Path, server: Server) -> None:
+    reserved = b'[{"location": "/free/*", "tdm-reservation": 0}, {"location": "/", "tdm-reservation": 1}]'
+    server.pages = {
+        TDMREP_PATH: serve(gzip.compress(reserved), Content_Encoding="gzip"),
+        "/free/a.html": serve(PAGE, Content_Type=HTML),
+        "/b.html": serve(PAGE, Content_Type=HTML),
+    }
+    job = job_of(tmp_path, server, [server.url("/free/a.html"), server.url("/b.html")])
+    job = job.model_copy(update={"robots_path": tmp_path / "robots.jsonl"})
+    counts, rows = crawl(job)
+    assert (rows["/free/a.html"]["drop_reason"], rows["/b.html"]["drop_reason"]) == (None, "opt_out")
+    assert rows["/b.html"]["detail"] == "tdmrep.json /: tdm-reservation 1"
+    assert (server.asked(TDMREP_PATH), server.asked("/b.html"), counts.requests) == (1, 0, 3)
+    resumed, again = crawl(job.model_copy(update={"resume_from": job.warc_path}))
+    assert (again, resumed.requests, len(server.log)) == (rows, 0, 3)
+    later = job_of(tmp_path / "later", server, [server.url("/c.html")])
+    _, rows = crawl(later.model_copy(update={"robots_before": job.robots_path}))
+    assert (rows["/c.html"]["drop_reason"], len(server.log)) == ("opt_out", 3)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda request: request.answer(b"", "503 Busy"),
+        raw(b""),
+        serve(PAGE, Content_Type=HTML),
+        serve(b"[" * 600_000),
+        serve(gzip.compress(b"[" * 50_000_000), Content_Encoding="gzip"),
+        lambda request: request.answer(b"", "302 Found", {"Location": "/elsewhere"}),
+    ],
+)
+def test_a_tdmrep_json_that_says_nothing_reserves_nothing(tmp_path: Path, server: Server, answer: Handler) -> None:
+    server.pages = {TDMREP_PATH: answer, "/a.html": serve(PAGE, Content_Type=HTML)}
+    job = job_of(tmp_path, server, [server.url("/a.html")])
+    _, rows = crawl(job)
+    assert rows["/a.html"]["drop_reason"] is None
+    assert server.asked(TDMREP_PATH) >= 1
+    piece = WarcSlice(str(job.warc_path), "part", job.warc_path.stat().st_size)
+    pages = {
+        row["page_url"] for batch in read_warc(piece, "mybot", 10_000, source="crawl") for row in batch.to_pylist()
+    }
+    assert pages == {server.url("/a.html")}
 
 
 def test_what_heals_is_tried_again(tmp_path: Path, server: Server) -> None:
@@ -234,11 +281,11 @@ def test_a_host_is_asked_no_faster_than_the_recipe_and_its_robots_txt_say(
     polite = {"per_host": {"concurrency": 1, "delay_s": 0.15}, "max_crawl_delay_s": 0.4}
     job = job_of(tmp_path, server, urls, crawler=polite)
     crawl(job.model_copy(update={"network": NetworkSettings(allow_private=[server.address, canary.address])}))
-    assert (len(server.log), len(canary.log)) == (5, 5)
+    assert (len(server.log), len(canary.log)) == (6, 6)
     assert server.most_in_flight == canary.most_in_flight == 1
     # The gap is kept between starts; on a busy machine an arrival may be noted late, so a third is allowed for that.
-    assert _seconds(server.log) >= 4 * 0.15 * 2 / 3
-    assert _seconds(canary.log[1:]) >= 3 * 0.4 * 2 / 3
+    assert _seconds(server.log) >= 5 * 0.15 * 2 / 3
+    assert _seconds(canary.log[1:]) >= 4 * 0.4 * 2 / 3
 
 
 def test_a_host_that_answers_slowly_is_asked_less_often(tmp_path: Path, server: Server) -> None:
@@ -282,6 +329,7 @@ def test_what_came_of_a_page_without_an_end_is_kept_as_such(tmp_path: Path, serv
                 told[path] = (record.rec_headers.get_header("WARC-Truncated"), len(record.content_stream().read()))
     assert told == {
         "/robots.txt": ("length", 500 * 1024),
+        TDMREP_PATH: (None, len(b"no such page")),
         "/endless.html": ("length", 10_000),
         "/short.html": ("disconnect", len(PAGE)),
         "/drip.html": ("time", len(PAGE)),
@@ -298,7 +346,7 @@ def test_what_came_of_a_page_without_an_end_is_kept_as_such(tmp_path: Path, serv
     assert list(read_warc(piece, "mybot", 10_000, source="crawl")) == []
     again = job.model_copy(update={"resume_from": job.warc_path, "warc_path": tmp_path / "second.warc.gz"})
     assert crawl(again)[1] == rows
-    assert len(server.log) == 5
+    assert len(server.log) == 6
 
 
 def _seconds(log: list[Request]) -> float:
@@ -327,7 +375,7 @@ def test_a_part_killed_before_its_sitemaps_reads_them_when_it_is_resumed(tmp_pat
     resumed = job_of(tmp_path, server, [server.url("/")], source={"sitemaps": True})
     counts, _ = crawl(resumed.model_copy(update={"resume_from": killed.warc_path}))
     assert ("/from-map.html", 1) in links_of(resumed)
-    assert (server.asked("/"), server.asked("/sitemap.xml"), counts.reused) == (1, 1, 2)
+    assert (server.asked("/"), server.asked("/sitemap.xml"), counts.reused) == (1, 1, 3)
 
 
 def test_only_hosts_of_the_lane_that_are_not_blocked_are_asked(tmp_path: Path, server: Server, canary: Server) -> None:
@@ -381,9 +429,9 @@ def test_a_killed_part_repeats_at_most_what_was_in_flight(tmp_path: Path, server
     assert [row["drop_reason"] for row in rows.values()] == [None] * num_pages
     assert rows["/0.html"]["final_url"] == server.url("/landed.html")
     assert counts.reused >= num_pages // 2 - 4
-    assert len(server.log) <= num_pages + 2 + 2
+    assert len(server.log) <= num_pages + 3 + 2
     responses = [page.url for page in read_responses(str(job.warc_path), 0)]
-    assert len(responses) == len(set(responses)) == num_pages + 2
+    assert len(responses) == len(set(responses)) == num_pages + 3
     assert complete_bytes(job.warc_path) == job.warc_path.stat().st_size
 
 
@@ -396,7 +444,7 @@ def test_a_part_that_is_done_can_be_resumed_without_a_request(tmp_path: Path, se
     counts, rows = crawl(again)
     assert len(server.log) == num_requests
     assert rows == first[1]
-    assert (counts.requests, counts.reused) == (0, 3)
+    assert (counts.requests, counts.reused) == (0, 5)
     assert again.warc_path.read_bytes() == job.warc_path.read_bytes()
 
 
@@ -425,7 +473,7 @@ def test_a_slow_host_does_not_hold_up_another(tmp_path: Path, server: Server, ca
     job = job.model_copy(update={"network": NetworkSettings(allow_private=[server.address, canary.address])})
     crawl(job)
     slow, quick = (sorted(request.started for request in asked.log) for asked in (server, canary))
-    assert len(quick) == 21
+    assert len(quick) == 22
     assert quick[-1] < slow[-1]
 
 
@@ -472,6 +520,23 @@ def test_robots_txt_is_asked_for_once_in_all_rounds_of_a_day(tmp_path: Path, ser
     assert line == told.read_bytes().splitlines()[1]
     memory = HostMemory(tmp_path / "next.jsonl", "mybot", clock=lambda: time.time() + 24 * 3600)
     assert memory.recall(server.host).origins == {}
+
+
+def test_what_a_killed_part_was_told_is_as_old_as_its_record_says(tmp_path: Path, server: Server) -> None:
+    server.pages = {"/robots.txt": serve(b"User-agent: *\n"), "/a.html": serve(PAGE, Content_Type=HTML)}
+    job = job_of(tmp_path, server, [server.url("/a.html")], robots_path=tmp_path / "robots.jsonl")
+    started = time.time()
+    crawl(job)
+    crawl(job.model_copy(update={"resume_from": job.warc_path}))
+    (seen,) = HostMemory(job.robots_path, "mybot").recall(server.host).origins.values()
+    assert started - 1 <= seen.at <= time.time()
+    with job.warc_path.open("rb") as file:
+        said = gzip.decompress(file.read())
+    yesterday = re.sub(rb"WARC-Date: [^\r]+", b"WARC-Date: 2020-02-02T02:02:02Z", said)
+    job.warc_path.write_bytes(b"".join(gzip.compress(b"WARC/1.1" + each) for each in yesterday.split(b"WARC/1.1")[1:]))
+    crawl(job.model_copy(update={"resume_from": job.warc_path}))
+    assert HostMemory(job.robots_path, "mybot").recall(server.host).origins == {}
+    assert server.asked("/robots.txt") == 1
 
 
 @pytest.mark.parametrize(
