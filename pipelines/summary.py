@@ -14,7 +14,7 @@ import typer
 from pipelines.json_log import JsonLog
 from pipelines.live_line import LiveLine
 from pipelines.part_of_source import STATS_KEY
-from shards.errors import CurateError, DiskError, UsageError
+from shards.errors import CurateError, DiskError, UsageError, is_out_of_room
 from shards.storage import put_whole
 
 INTERRUPTED_EXIT = 130
@@ -75,6 +75,7 @@ def summarised(place: str | None, out: str, log: LiveLine) -> Iterator[Summary]:
             raise typer.Exit(exit_code) from fault
         raise
     except BaseException as fault:
+        exit_code = DiskError.exit_code if is_out_of_room(fault) else 1
         error = f"{type(fault).__name__}: {fault}"
         raise
     finally:
