@@ -176,7 +176,7 @@ def test_what_the_shell_sends_to_a_full_disk_ends_plainly_too(
     arguments: tuple[str, ...], full: str, code: int, told: str
 ) -> None:
     with open("/dev/full", "w") as disk:
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, full: disk}
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, full: disk}
         ended = subprocess.run([sys.executable, "-m", "pipelines.cli", *arguments], text=True, check=False, **streams)
     assert ended.returncode == code
     assert (ended.stderr or "").startswith(told)
