@@ -13,7 +13,7 @@ import typer
 from pipelines.json_log import JsonLog
 from pipelines.live_line import LiveLine
 from pipelines.part_of_source import STATS_KEY
-from shards.errors import CurateError, DiskError, UsageError
+from shards.errors import CurateError, DiskError, UsageError, is_out_of_room
 from shards.storage import put_whole
 
 INTERRUPTED_EXIT = 130
@@ -101,7 +101,7 @@ def _end(fault: BaseException | None) -> tuple[int, str | None]:
         case CurateError():
             return fault.exit_code, str(fault)
         case _:
-            return 1, f"{type(fault).__name__}: {fault}"
+            return DiskError.exit_code if is_out_of_room(fault) else 1, f"{type(fault).__name__}: {fault}"
 
 
 def _write(place: str | None, summary: dict[str, Any]) -> None:

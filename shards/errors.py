@@ -1,5 +1,7 @@
 """The tree of errors that are ours to report: each names the thing, what was expected and what to do."""
 
+import errno
+
 
 class CurateError(Exception):
     """Anything that ends a command with one clear message. `exit_code` is the process's."""
@@ -29,6 +31,11 @@ class DiskError(CurateError):
     """The output folder cannot be written: full, read-only or gone."""
 
     exit_code = 74
+
+
+def is_out_of_room(fault: BaseException) -> bool:
+    """Whether something could not be written, whatever it was, because its disk or its owner's share of it is full."""
+    return isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class TryAgainError(CurateError):

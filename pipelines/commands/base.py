@@ -1,13 +1,16 @@
 """What all commands share: one clear line an error, exit codes as the design says, and the arguments that recur."""
 
+import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from shards.errors import CurateError, UsageError
+from shards.errors import CurateError, DiskError, UsageError, is_out_of_room
 
 INTERRUPTED_EXIT = 130
 
@@ -45,6 +48,12 @@ def _refuse_urls(*given: object) -> None:
             raise UsageError(f"{url}: this command works on local folders; copy the run there first (aws s3 sync)")
 
 
+def _tell(text: str) -> None:
+    """The one message. Where it finds no room, the exit code must say it all."""
+    with suppress(OSError):
+        typer.echo(f"curate: {text}", err=True)
+
+
 def told_plainly(command: Callable[..., None]) -> Callable[..., None]:
     """Errors of ours become one message and their exit code; anything else is a bug and shows its traceback."""
 
@@ -53,13 +62,21 @@ def told_plainly(command: Callable[..., None]) -> Callable[..., None]:
         try:
             _refuse_urls(*arguments, *options.values())
             command(*arguments, **options)
+            sys.stdout.flush()
         except CurateError as error:
-            typer.echo(f"curate: {error}", err=True)
+            _tell(str(error))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            typer.echo("curate: interrupted; run the same command again to go on", err=True)
+            _tell("interrupted; run the same command again to go on")
             raise typer.Exit(INTERRUPTED_EXIT) from None
         except BrokenPipeError:
             raise typer.Exit(0) from None
+        except OSError as error:
+            if not is_out_of_room(error):
+                raise
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - Python flushes it once more when it ends
+            place = error.filename or "standard output, or standard error"  # which have no names
+            _tell(f"cannot write {place}: {error.strerror}. Free the disk, then run again")
+            raise typer.Exit(DiskError.exit_code) from None
 
     return wrapped

@@ -166,6 +166,24 @@ def test_a_finished_run_ends_with_its_funnel(monkeypatch: pytest.MonkeyPatch, fi
 
 
 @pytest.mark.parametrize(
+    ("arguments", "full", "code", "told"),
+    [
+        (("recipes",), "stdout", 74, "curate: cannot write standard output, or standard error: No space left"),
+        (("status", "no-run"), "stderr", 2, ""),
+    ],
+)
+def test_what_the_shell_sends_to_a_full_disk_ends_plainly_too(
+    arguments: tuple[str, ...], full: str, code: int, told: str
+) -> None:
+    with open("/dev/full", "w") as disk:
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, full: disk}
+        ended = subprocess.run([sys.executable, "-m", "pipelines.cli", *arguments], text=True, check=False, **streams)
+    assert ended.returncode == code
+    assert (ended.stderr or "").startswith(told)
+    assert "Traceback" not in (ended.stderr or "")
+
+
+@pytest.mark.parametrize(
     "arguments", [["run"], ["run", "demo"], ["run", "demo", "--out", "x", "--workers", "0"], ["x"]]
 )
 def test_a_wrong_call_is_a_usage_error(arguments: list[str]) -> None:

@@ -1,5 +1,6 @@
 """How a run ended, for CI; and its progress as JSON."""
 
+import errno
 import io
 import json
 from pathlib import Path
@@ -46,6 +47,7 @@ def test_a_run_that_ended_well_is_summed_up(tmp_path: Path, finished: FinishedRu
         (KeyboardInterrupt(), "interrupted", 130, "interrupted; run the same command again to go on"),
         (typer.Exit(3), "done", 3, None),
         (ZeroDivisionError("a bug"), "failed", 1, "ZeroDivisionError: a bug"),
+        (OSError(errno.ENOSPC, "full"), "failed", 74, f"OSError: [Errno {errno.ENOSPC}] full"),
     ],
 )
 def test_however_a_run_ends_it_is_told(
@@ -61,7 +63,7 @@ def test_however_a_run_ends_it_is_told(
         Summarised(str(place), "s3://bucket/run", JsonLog(stream)),
     ):
         raise end
-    assert not is_told or left.value.exit_code == exit_code
+    assert not is_told or getattr(left.value, "exit_code", None) == exit_code
     found = written(place)
     assert (found["state"], found["exit_code"], found["error"]) == (state, exit_code, error)
     assert (found["out"], found["kept"], found["drops"]) == ("s3://bucket/run", None, {})
