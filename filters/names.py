@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from filters.characters import HAN, Bools, TextColumn, replaced
 from filters.texts.beside import beside_of
 from filters.texts.dotted_names import replace_dotted
-from filters.texts.name_candidates import pairs
+from filters.texts.name_candidates import pairs, with_surnames
 from filters.texts.name_characters import COMPOUND_SURNAMES, DOTS, SURNAMES
+from filters.texts.name_evidence import FOUND
 from filters.texts.name_scores import name_in
 from filters.texts.unknown_words import Word
 from filters.texts.words import tagged
@@ -21,8 +22,6 @@ from filters.texts.words import tagged
 _BATCH_CHARS = 1 << 20
 # No stored text holds a private character.
 _ANY_MASK = "\ue000"
-# Stands for a name with dots until all others are found; no stored text holds it either.
-_DOTTED = "\ue001"
 _MOST_WORDS_OF_A_TITLE = 30
 _FIRST = frozenset(name[0] for name in SURNAMES | COMPOUND_SURNAMES)
 
@@ -85,7 +84,7 @@ def _batches(texts: list[str]) -> Iterator[list[str]]:
 
 
 def _masked(texts: list[str], mask: str) -> list[str]:
-    words = tagged([replace_dotted(text, _DOTTED) for text in texts])
+    words = with_surnames(tagged([replace_dotted(text, FOUND) for text in texts]))
     pieces, place = [], 0
     while place < len(words):
         word = words[place][0]
@@ -95,11 +94,12 @@ def _masked(texts: list[str], mask: str) -> list[str]:
             place = stop
         elif (found := name_in(words, place) if _may_begin(words, place) else None) is not None:
             pieces.append(mask + found.rest)
+            words[place : place + found.taken] = [(FOUND, "nr")] * found.taken
             place += found.taken
         else:
             pieces.append(word)
             place += 1
-    masked = "".join(pieces).replace(_DOTTED, mask).split("\n")
+    masked = "".join(pieces).replace(FOUND, mask).split("\n")
     if len(masked) != len(texts):
         raise ValueError(f"{len(texts)} texts came back as {len(masked)}: one holds a line break")
     return masked

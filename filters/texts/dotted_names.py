@@ -33,10 +33,14 @@ def _is_name(text: str, match: re.Match[str]) -> bool:
 
 
 def _length(text: str, match: re.Match[str]) -> int:
-    """Without a last character that begins the word behind it, as 肖 in 撒切尔肖像."""
-    last = re.split(_DOT, match[0])[-1]
-    begins = len(last) > 2 and is_in_dictionary(text[match.end() - 1 : match.end() + 1])
-    return len(match[0]) - (begins and match.end() < len(text))
+    """Without a last character that begins the word behind it, as 肖 in 撒切尔肖像, but 出 of 提出席 does not."""
+    end, last = match.end(), re.split(_DOT, match[0])[-1]
+    begins = len(last) > 2 and is_in_dictionary(text[end - 1 : end + 1]) and not _is_word(text[end : end + 2])
+    return len(match[0]) - (begins and end < len(text))
+
+
+def _is_word(pair: str) -> bool:
+    return len(pair) == 2 and is_in_dictionary(pair)
 
 
 _BEGINS_A_TITLE = frozenset("《〈")

@@ -11,6 +11,7 @@ from filters.texts.name_characters import (
     JAPANESE_SURNAMES,
     NOT_GIVEN,
     NOT_NAMES,
+    NOT_STARTS,
     SURNAMES,
     TEMPLE_NAMES,
     TITLES,
@@ -55,6 +56,17 @@ def pairs() -> frozenset[str]:
     return _listed_pairs() | frozenset(name[:2] for name in JAPANESE_SURNAMES)
 
 
+def with_surnames(words: list[Word]) -> list[Word]:
+    """The words, those that no dictionary has cut before a surname: 班陈 of 三班陈思源 is no word."""
+    found: list[Word] = []
+    for word, tag in words:
+        if len(word) == 2 and word[1] in SURNAMES and word[0] not in SURNAMES and not is_known(word):
+            found += [(word[0], tag), (word[1], tag)]
+        else:
+            found.append((word, tag))
+    return found
+
+
 def candidates(words: Sequence[Word], place: int) -> Iterator[Candidate]:
     """What may be a name from the word at `place` on."""
     ahead = _han_ahead(words, place)
@@ -88,7 +100,9 @@ def _cannot_be(word: str, name: str, given: str) -> bool:
     """Whether characters that no one knows as a name hold what no name does, or are but a part of a known word."""
     if name in people():
         return False
-    if not NOT_GIVEN.isdisjoint(given) and not is_known(name):
+    if name[:2] in NOT_STARTS:
+        return True
+    if not NOT_GIVEN.isdisjoint(given) and not is_known(name) and (len(given) == 1 or NOT_GIVEN.issuperset(given)):
         return True
     return len(word) > len(name) and is_known(word)
 

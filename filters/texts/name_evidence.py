@@ -1,22 +1,25 @@
 """What speaks for and against some characters of a text being a person's name."""
 
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
 
 from filters.texts.name_candidates import Candidate, is_known, people
 from filters.texts.name_characters import (
     ACTS,
     COMMON_GIVEN,
-    CUES,
+    CUE_WORDS,
     FOLLOWERS,
     FOOD_ENDS,
+    LONG_ROLES,
+    LONG_THINGS,
     NOT_GIVEN,
     PLACE_GIVEN,
     ROLE_ENDS,
     ROLES,
     SINGLE_GIVEN,
     THING_ENDS,
-    THINGS,
+    THING_WORDS,
     TRANSCRIBES,
     WEAK_CUES,
     WEAK_SURNAMES,
@@ -25,27 +28,71 @@ from filters.texts.unknown_words import Word, emission_odds
 from filters.texts.words import tagged
 
 SIGNS_OF_LISTS = frozenset(("与", "和", "、", "及", "跟", "同", "携", "&", "/"))
+FOUND = "\ue001"
+"""Stands for a name that was found before; no stored text holds it."""
+_OPENERS = ' :：（(/·|—-“"【[，,'
+_GOES_ON = frozenset("为在和与对向从是的把被将也说给")
+"""What a tagger joins to the end of a name although it is a word of its own."""
 
 
 def evidence(words: Sequence[Word], place: int, found: Candidate) -> dict[str, float]:
-    """How much there is of each kind of evidence, by the names that `name_scores` has weights for."""
-    kind = found.kind if found.kind != "chinese" else f"given {len(found.given)}"
-    held = {kind: 1.0}
-    if found.kind == "chinese":
-        inner = [*_of_characters(found), *_of_words(words, place, found)]
+    """How much there is of each kind of evidence, by the names that `name_scores` has weights for.
+
+    Of names that the list has, the kinds begin with `L`: what stands beside them says other things.
+    """
+    is_listed = found.name in people()
+    if is_listed:
+        inner = _of_listed(words, place, found)
+    elif found.kind == "chinese":
+        inner = itertools.chain(_of_characters(found), _of_words(words, place, found))
     else:
-        inner = [*_of_others(words, place, found)]
-    held.update(inner)
+        inner = iter([(f"{found.kind} {min(len(found.name), 4)}", 1.0)])
+    held = dict(inner)
+    held.update(_of_rest(words, place, found))
+    kind = "L" if is_listed else f"given {len(found.given)}" if found.kind == "chinese" else found.kind
+    held[kind] = 1.0
     before, after = _before(words, place), _after(words, place + found.taken, found.rest)
-    held[f"before {before}"] = 1.0
-    if before in ("list", "sign") and found.name in people():
-        held[f"listed after {before}"] = 1.0
+    mark = "L " if is_listed else ""
+    for sign in before:
+        held[f"{mark}before {sign if not is_listed else _TELLS_OF_LISTED.get(sign, 'other')}"] = 1.0
     for sign in after:
-        held[f"after {sign}"] = 1.0
-    is_cued = before == "role" or "cue" in after
+        if not is_listed or sign in _TELLS_OF_LISTED or sign.startswith("thing"):
+            held[f"{mark}after {sign}"] = 1.0
+    is_cued = not _CUED_BEFORE.isdisjoint(before) or "cue" in after
     if is_cued:
         held[f"cued {kind}"] = 1.0
     return held
+
+
+_TELLS = "start|role|role sign|name list|list|sign|title|dot|end|cue|act|weak|listed|follower|long follower"
+_TELLS_OF_LISTED = {sign: sign for sign in _TELLS.split("|")} | {"name": "name list"}
+"""The signs beside a listed name that are told apart, by what they count as."""
+
+_LENGTHS_OF_ROLES = tuple(sorted({len(role) for role in LONG_ROLES}))
+_LENGTHS_OF_CUES = tuple(sorted({len(cue) for cue in CUE_WORDS}))
+_CUED_BEFORE = frozenset({"role", "role sign", "name list"})
+
+
+def _of_listed(words: Sequence[Word], place: int, found: Candidate) -> Iterator[tuple[str, float]]:
+    parts = words[place : place + found.taken]
+    name, size = found.name, min(len(found.name), 4)
+    tag = tag_of(name) if is_known(name) else ""
+    is_word = "" if not tag else " name" if tag.startswith("nr") else " other"
+    yield f"listed {size}{is_word}", 1.0
+    if found.name[0] in WEAK_SURNAMES and size == 2:
+        yield "listed weak", 1.0
+    if len(parts) > 1:
+        yield f"listed in parts {size}", 1.0
+    if size == 2:
+        ahead = found.rest or "".join(word for word, _ in words[place + found.taken : place + found.taken + 1])
+        if len(ahead) == 1 and ahead in COMMON_GIVEN and odds(ahead, 2) > 0.5:
+            yield "listed goes on", 1.0
+
+
+def _of_rest(words: Sequence[Word], place: int, found: Candidate) -> Iterator[tuple[str, float]]:
+    if found.rest:
+        last = words[place + found.taken - 1][0]
+        yield ("splits before" if found.rest in _GOES_ON else f"splits {'known' if is_known(last) else 'unknown'}"), 1.0
 
 
 def odds(character: str, place: int) -> float:
@@ -80,6 +127,8 @@ def _of_characters(found: Candidate) -> Iterator[tuple[str, float]]:
         yield "weak surname", 1.0
     if not NOT_GIVEN.isdisjoint(given):
         yield "not given", 1.0
+    if len(given) == 2 and found.name[:2] in people():
+        yield "extends listed", 1.0
     if given[-1] in PLACE_GIVEN:
         yield "place end", 1.0
     if given[-1] in TRANSCRIBES:
@@ -98,11 +147,7 @@ def _of_words(words: Sequence[Word], place: int, found: Candidate) -> Iterator[t
     parts = words[place : place + found.taken]
     name, size = found.name, len(found.given)
     tag = tag_of(name) if is_known(name) else ""
-    if name in people():
-        yield f"listed {size}", 1.0
-        if size == 1 and not tag:
-            yield "listed anew", 1.0
-    elif tag:
+    if tag:
         kind = f"known {'name' if tag.startswith('nr') else 'other'} {size}"
         yield kind, 1.0
         if size == 2:
@@ -121,35 +166,35 @@ def _of_words(words: Sequence[Word], place: int, found: Candidate) -> Iterator[t
             yield f"given is a word {tag_of(given)[:2] if tag_of(given)[:1] == 'n' else tag_of(given)[:1]}", 1.0
         if not starts and len(parts[0][0]) > 1 and is_known(parts[0][0]):
             yield "starts known", 1.0
-    if found.rest:
-        yield f"splits {'known' if is_known(parts[-1][0]) else 'unknown'}", 1.0
 
 
-def _of_others(words: Sequence[Word], place: int, found: Candidate) -> Iterator[tuple[str, float]]:
-    parts = words[place : place + found.taken]
-    size = min(len(found.name), 4)
-    yield f"{found.kind} {size}", 1.0
-    if found.rest:
-        yield f"splits {'known' if is_known(parts[-1][0]) else 'unknown'}", 1.0
-
-
-def _before(words: Sequence[Word], place: int) -> str:
+def _before(words: Sequence[Word], place: int) -> list[str]:
     """What stands before a name: the start of a text, a role, a list's sign, a sign, or a part of speech."""
     if not place or "\n" in words[place - 1][0]:
-        return "start"
+        return ["start"]
     word, tag = words[place - 1]
     earlier = words[place - 2][0] if place > 1 else ""
-    if not word[0].isalnum() and earlier.endswith(ROLES) and word in " :：（(/·":
-        return "role"
+    if word == FOUND:
+        return ["name"]
+    if earlier == FOUND and (word in SIGNS_OF_LISTS or word == " "):
+        return ["name list"]
+    found = []
+    behind = "".join(each for each, _ in words[max(0, place - 4) : place]).rpartition("\n")[2]
+    bare = behind.rstrip(_OPENERS)
+    last = earlier if len(bare) < len(behind) else word
+    if len(behind) - len(bare) < 2 and (
+        last in ROLES or any(bare[-length:] in LONG_ROLES for length in _LENGTHS_OF_ROLES)
+    ):
+        found.append("role" if len(bare) == len(behind) else "role sign")
     if word in SIGNS_OF_LISTS:
-        return "list"
+        return [*found, "list"]
     if not word[0].isalnum():
-        return "dot" if word == "·" else "sign"
-    if word.endswith(ROLES):
-        return "role"
+        return [*found, "dot" if word == "·" else "title" if word in "》〉" else "sign"]
+    if found:
+        return found
     if word[-1] in ROLE_ENDS and tag[:1] == "n" and len(word) > 1:
-        return "role end"
-    return tag[:2] if tag[:2] in ("nr", "ns") else tag[:1] if tag[:1] in "nvpdumtr" else "other"
+        return ["role end"]
+    return [tag[:2] if tag[:2] in ("nr", "ns") else tag[:1] if tag[:1] in "nvpdumtr" else "other"]
 
 
 def _after(words: Sequence[Word], place: int, rest: str) -> list[str]:
@@ -158,45 +203,85 @@ def _after(words: Sequence[Word], place: int, rest: str) -> list[str]:
         return ["end"]
     word, tag = (rest, "") if rest else words[place]
     ahead = (rest + "".join(following for following, _ in words[place : place + 4])).partition("\n")[0]
-    found = (
-        ["cue"]
-        if ahead.startswith(CUES)
-        else ["act"]
-        if ahead.startswith(ACTS)
-        else ["weak"]
-        if ahead.startswith(WEAK_CUES)
-        else []
-    )
-    if ahead.startswith(THINGS) and not ahead.startswith("机场"):
-        found.append("goods")
-    nouns = _nouns(words, place, rest)
-    first, last = (nouns[0], nouns[-1]) if nouns else ("", "")
-    if word[0] in FOLLOWERS:
+    if word == FOUND:
+        return ["name"]
+    found = [f"thing {each}" for each in _things(words, place, rest)]
+    if any(ahead[:length] in CUE_WORDS for length in _LENGTHS_OF_CUES):
+        found.append("cue")
+    elif ahead.startswith(ACTS):
+        found.append("act")
+    elif ahead.startswith(WEAK_CUES):
+        found.append("weak")
+    if _begins_listed(ahead[1:] if word in SIGNS_OF_LISTS or word == " " else ahead):
+        found.append("listed")
+    if word[0] in FOLLOWERS and not is_thing_word(word) and ahead[:2] not in _NO_FOLLOWERS:
         found.append("follower" if len(word) == 1 else "long follower")
-    if last.endswith(THINGS):
-        found.append("thing")
-    elif last[-1:] in FOOD_ENDS and len(last) > 1 and not last.endswith("照片"):
-        found.append("food")
-    elif last[-1:] in THING_ENDS and len(last) > 1:
-        found.append("thing end")
-    if any(noun.endswith(THINGS) for noun in nouns[:-1]):
-        found.append("thing among")
-    if first.startswith(THINGS) or first.endswith(THINGS):
-        found.append("thing next")
     if not word[0].isalnum():
-        kind = "dot" if word == "·" else "sign"
-    else:
-        kind = (
-            "rest" if rest else tag[:2] if tag[:2] in ("nr", "ns") else tag[:1] if tag[:1] in "nvpducamfr" else "other"
-        )
-    return [*found, kind, *(["one"] if len(word) == 1 and kind != "sign" else [])]
+        return [*found, "dot" if word == "·" else "sign"]
+    kind = "rest" if rest else tag[:2] if tag[:2] in ("nr", "ns") else tag[:1] if tag[:1] in "nvpducamfr" else "other"
+    return [*found, kind, *(["one"] if len(word) == 1 else [])]
+
+
+def _begins_listed(text: str) -> bool:
+    return any(text[:length] in people() for length in (4, 3, 2))
+
+
+def _things(words: Sequence[Word], place: int, rest: str) -> Iterator[str]:
+    """Where among the nouns behind a name a thing is: next to it, near or last."""
+    nouns = _nouns(words, place, rest)
+    for number, noun in enumerate(nouns):
+        if is_thing_word(noun) and (len(noun) > 1 or number == 0):
+            yield "next" if number == 0 else "near"
+            return
+        if number == 0 and noun in CUE_WORDS:
+            if len(nouns) > 1 and nouns[1].endswith(_INSTITUTIONS):
+                yield "near"
+            return
+        if len(noun) > 1 and number < 3 and not noun.endswith(_PICTURES):
+            if noun[-1] in FOOD_ENDS:
+                yield f"food {min(number, 1)}"
+                return
+            if noun[-1] in THING_ENDS:
+                yield f"place {min(number, 1)}"
+                return
+
+
+_NOT_CALLED = "面无 面对 面带 面色 面向 面前 表示 表演 表达 表情 服装 服饰 球迷 球衣 街拍 街头 家中 家人 站在 站着 装扮"
+_NO_FOLLOWERS = frozenset(_NOT_CALLED.split())
+_INSTITUTIONS = (
+    "奖",
+    "馆",
+    "奖学金",
+    "基金会",
+    "书院",
+    "学院",
+    "学校",
+    "中学",
+    "小学",
+    "公园",
+    "研究会",
+    "读书会",
+    "协会",
+)
+_PICTURES = ("照片", "图片", "相片", "名片", "影片", "短片", "唱片", "贺卡", "书法", "领奖", "颁奖", "获奖", "等奖")
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def is_thing_word(word: str) -> bool:
+    """Whether a word is, or ends in, a shop, goods, an institution or a place."""
+    return (word in THING_WORDS and word != "机场") or (
+        len(word) > 2 and word.endswith(LONG_THINGS) and word not in CUE_WORDS
+    )
 
 
 def _nouns(words: Sequence[Word], place: int, rest: str) -> list[str]:
     """The run of nouns behind a name: what the whole may be called."""
     found = [rest] if rest else []
-    for word, tag in words[place : place + 4]:
-        if tag[:1] not in "nbjagkvl" or "\n" in word or (tag[:1] == "v" and tag != "vn"):
+    for word, tag in words[place : place + 5]:
+        is_thing = is_thing_word(word) and (len(word) > 1 or tag[:1] != "v")
+        if "\n" in word or not (is_thing or tag[:1] in "nbjagklsm" or tag == "vn" or (tag == "v" and not found)):
+            break
+        if tag == "v" and not is_thing and word in CUE_WORDS:
             break
         found.append(word)
     return found

@@ -9,13 +9,12 @@ from filters.texts.unknown_words import Word
 
 WEIGHTS = LISTS / "name_weights.tsv"
 """Fitted by infra/bench/name_weights.py."""
-BACK, AHEAD = 2, 10
+BACK, AHEAD = 4, 10
 """How many words before and from its first word on a name is told by."""
 LEAST = 1.5
 """What the weights of a name add up to: above 0.0 a name is likelier than not, and a wrong mask harms more."""
-_LISTED = frozenset({"listed 1", "listed 2", "listed"})
-_LONG = {"listed 3": 0.5, "listed 4": 1.0, "listed after list": 1.5}
-"""More for listed names that no sentence holds by chance: the labelled rows have few of them."""
+_THINGS = frozenset({"after thing next", "L after thing next"})
+_ROLES = frozenset({"before role", "before role sign", "L before role", "L before role sign"})
 
 
 def name_in(words: Sequence[Word], place: int) -> Candidate | None:
@@ -23,12 +22,17 @@ def name_in(words: Sequence[Word], place: int) -> Candidate | None:
     return _name_in(tuple(words[max(0, place - BACK) : place + AHEAD]), min(place, BACK))
 
 
+def forget() -> None:
+    """Judge all anew: other weights or another list are in force."""
+    _name_in.cache_clear()
+
+
 def score(words: Sequence[Word], place: int, found: Candidate) -> float:
     """Above `LEAST` for a name."""
     known, held = weights(), evidence(words, place, found)
-    if "after thing among" in held or (("after thing" in held or "after goods" in held) and "after cue" not in held):
+    if "transcribes" in held and not any(kind.startswith("cued") for kind in held):
         return -LEAST
-    if "transcribes" in held and not _LISTED.intersection(held) and not any(kind.startswith("cued") for kind in held):
+    if not _THINGS.isdisjoint(held) and _ROLES.isdisjoint(held):
         return -LEAST
     return known["bias"] + sum(known.get(kind, 0.0) * amount for kind, amount in held.items())
 
@@ -37,8 +41,7 @@ def score(words: Sequence[Word], place: int, found: Candidate) -> float:
 def weights() -> Mapping[str, float]:
     """What one of each kind of evidence adds."""
     rows = [line.split("\t") for line in WEIGHTS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    found = {kind: float(weight) for kind, weight in rows}
-    return found | {kind: found.get(kind, 0.0) + more for kind, more in _LONG.items()}
+    return {kind: float(weight) for kind, weight in rows}
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -5,7 +5,7 @@
     python infra/bench/labelled.py --errors        the mistakes too
 
 A row's half follows from a hash of its text. In names.tsv and people.tsv braces stand around each person's name; what
-counts as one in people.tsv is written in infra/docs/texts.md. Both halves of names.tsv have been tuned on.
+counts as one in people.tsv is written in infra/docs/texts.md. Both halves of both have been tuned on.
 """
 
 import argparse
@@ -102,19 +102,26 @@ def _of_languages(rows: list[tuple[str, str]]) -> Figures:
 
 
 def _of_names(rows: list[tuple[str, str]]) -> Figures:
-    """By name: one is found where what was masked is just its characters; names side by side count together."""
-    plain = simplify(pa.array([_without_braces(text) for _, text in rows])).to_pylist()
+    counts, wrong = judged_names([text for _, text in rows])
+    return _figures(counts["hits"], counts["false_alarms"], counts["misses"], len(rows), wrong)
+
+
+def judged_names(rows: list[str]) -> tuple[Counter[str], list[str]]:
+    """Hits, false alarms and misses, and the rows that went wrong.
+
+    A name is found where what was masked is just its characters; names side by side count together.
+    """
+    plain = simplify(pa.array([_without_braces(text) for text in rows])).to_pylist()
     masked = mask_names(pa.array(plain), _MASK).to_pylist()
-    hits = alarms = misses = 0
+    counts: Counter[str] = Counter()
     wrong = []
-    for (_, text), bare, after in zip(rows, plain, masked, strict=True):
-        wanted = _runs_of_names(text)
-        found = _runs_of_masks(bare, after)
+    for text, bare, after in zip(rows, plain, masked, strict=True):
+        wanted, found = _runs_of_names(text), _runs_of_masks(bare, after)
         right = sum(number for span, number in found.items() if wanted.get(span) == number)
-        hits, alarms, misses = hits + right, alarms + found.total() - right, misses + wanted.total() - right
+        counts.update(hits=right, false_alarms=found.total() - right, misses=wanted.total() - right)
         if wanted != found:
             wrong.append(f"{text} -> {after.replace(_MASK, '*')}")
-    return _figures(hits, alarms, misses, len(rows), wrong)
+    return counts, wrong
 
 
 def _without_braces(text: str) -> str:

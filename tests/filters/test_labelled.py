@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Of people's names the aims are 0.95 and 0.8: what is reached is pinned, so that it can only be raised.
+# Both halves of the names were tuned on: their figures are pinned so that no change loses them.
 FLOORS = {
     "boilerplate": (0.95, 0.95),
     "filename": (0.95, 0.95),
     "contact": (0.95, 0.95),
     "language": (0.95, 0.95),
-    "names": (0.95, 0.9),
-    "people": (0.92, 0.8),
+    "names": (0.98, 0.93),
+    "people": (0.97, 0.9),
 }
 
 
