@@ -20,7 +20,9 @@ _MAX_DETAIL_CHARS = 200
 _TRAINING_USES = {"all", "bots", "tdm", "ai", "genai", "train-ai", "train-genai", "ai-train"}
 _REFUSALS = {"n", "no", "?0"}
 _USE_HEADERS = ("content-usage", "content-signal")
-_VALUED_DIRECTIVE = re.compile(r"[\w-]+\s*:[^,;]*")
+_USE_HEADER = re.compile(r"\Acontent-(?:usage|signal) ?:")
+_EQUALS = re.compile(r" ?= ?")
+_BETWEEN_ITEMS = re.compile(r"[,;]")
 _BETWEEN_WORDS = re.compile(r"[,;\s]+")
 
 
@@ -83,14 +85,18 @@ def usage_opt_out(line: str) -> bool:
     >>> usage_opt_out("search=y, train-ai=n"), usage_opt_out("ai-train=yes")
     (True, False)
     """
-    text = re.sub(r"^\s*content-(?:usage|signal)\s*:", "", line.lower())
-    pairs = (item.partition("=") for item in _BETWEEN_WORDS.split(re.sub(r"\s*=\s*", "=", text)))
+    text = " ".join(line.lower().split())  # so that one space stands where any may
+    pairs = (item.partition("=") for item in _BETWEEN_WORDS.split(_EQUALS.sub("=", _USE_HEADER.sub("", text))))
     return any(use in _TRAINING_USES and verdict.strip("\"'") in _REFUSALS for use, _, verdict in pairs)
 
 
 def _words(directives: str) -> set[str]:
     """Directives in lower case, without those that have a value. Commas part them; semicolons and spaces are met."""
-    return set(_BETWEEN_WORDS.split(_VALUED_DIRECTIVE.sub(" ", directives.lower())))
+    words: set[str] = set()
+    for item in _BETWEEN_ITEMS.split(directives.lower()):
+        plain, colon, _ = item.partition(":")
+        words.update(plain.split()[:-1] if colon else plain.split())
+    return words
 
 
 def _robots_tag(value: str, agent: str) -> set[str]:

@@ -1,8 +1,11 @@
 """Opt-outs: agent-scoped headers, meta elements, TDM reservation and AI-preference lines."""
 
+import time
+
 import pytest
 
-from crawler.optout import PageDirectives, nofollow_of_headers, opt_out_of_headers, opt_out_of_meta
+from crawler.optout import PageDirectives, nofollow_of_headers, opt_out_of_headers, opt_out_of_meta, usage_opt_out
+from crawler.robots import RobotsRules
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,16 @@ def test_meta_elements(elements: list[tuple[str, str]], expected: PageDirectives
 def test_nofollow_of_headers_is_scoped_too() -> None:
     assert nofollow_of_headers([("X-Robots-Tag", "nofollow")], "mybot")
     assert not nofollow_of_headers([("X-Robots-Tag", "googlebot: nofollow")], "mybot")
+
+
+@pytest.mark.parametrize(
+    "text", ["-" * 2**19, " " * 2**19 + "x", "x" + " ;" * 2**18, "a:" * 2**18, "x" + " " * 2**19 + "="]
+)
+def test_hostile_directives_are_read_in_linear_time(text: str) -> None:
+    started = time.process_time()
+    assert not usage_opt_out(text)
+    assert opt_out_of_meta([("robots", text), ("mybot", text), ("content-usage", text)] * 10, "mybot").opt_out is None
+    assert opt_out_of_headers([("X-Robots-Tag", text), ("Content-Usage", text)], "mybot") is None
+    rules = RobotsRules.parse(b"user-agent: *\ncontent-usage: " + text.encode(), "mybot")
+    assert rules.opt_out("http://a.cn/x") is None
+    assert time.process_time() - started < 5
