@@ -100,7 +100,7 @@ def main() -> None:
         _commit(committed, arguments.committed)
         resume = _resumed(committed, arguments.committed)
         by_records = _resumed(committed, arguments.committed, is_known=False)
-    found = {"machine": machine(), "run": run, "resume": resume, "resume_by_records": by_records}
+    found: dict[str, Any] = {"machine": machine(), "run": run, "resume": resume, "resume_by_records": by_records}
     found["driver_peak_mib"] = peak_mib()
     found["met"] = run["driver_ms_a_part"] <= AIM_MS_A_PART and resume["seconds"] <= AIM_RESUME_S
     print(json.dumps(found))
