@@ -40,7 +40,7 @@ OF_TEXTS = "texts.list.element."
 """Before a field of texts, where it is named as a column."""
 
 _LISTED = ("uid", "dup_group")
-_DECIDED = ("text", "text_kind", "status", "drop_reason", "failed_rules", "dropped_at", "detail", *_LISTED)
+_DECIDED = ("text", "text_kind", "status", "drop_reason", "failed_rules", "dropped_at", "detail")
 Places = npt.NDArray[np.int64]
 
 
@@ -66,17 +66,17 @@ def write_verdicts(job: Job, judged: Iterator[pa.Table]) -> Outcome:
     """What was decided of the samples of a range, in the pieces in which they were judged, and who is kept."""
     first = next(judged)
     schema = _decided_schema(job.plan, first.column_names, read_names(job.path("gathered")))
-    listed = pa.schema([field for field in schema if field.name in _LISTED])
+    listed = pa.schema([field for field in selected_schema(job.plan) if field.name in _LISTED])
+    fates = listed.append(schema.field("drop_reason"))
     counts = Counter[str]()
     with (
         TableWriter(job.attempt.path(VERDICTS, "verdicts.parquet"), schema, read_once=True) as decided,
         TableWriter(job.attempt.path("kept", "kept.parquet"), listed, read_once=True) as released,
     ):
         for piece in itertools.chain([first], judged):
-            table = fit(_with_fates(piece), schema)
-            count_reasons(counts, table)
-            decided.write(table, GATHERED_ROWS)
-            released.write(standing(table.select([*listed.names, "drop_reason"])), GATHERED_ROWS)
+            decided.write(_with_fates(piece), GATHERED_ROWS)
+            count_reasons(counts, piece)
+            released.write(standing(fit(piece, fates)), GATHERED_ROWS)
     return Outcome(decided.num_rows, dict(counts), {"kept": released.num_rows})
 
 
