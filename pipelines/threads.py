@@ -11,7 +11,6 @@ import pyarrow as pa
 from pipelines.workers import TaskFailedError
 from shards.errors import CurateError
 
-
 _KEPT_MS = 10_000
 """How long Arrow keeps memory that was freed: the next table takes it, where fresh pages would be cleared for it."""
 
