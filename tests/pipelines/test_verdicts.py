@@ -33,8 +33,8 @@ class Both:
     def __init__(self, folder: Path, plan: Plan, num_rows: int) -> None:
         self.plan, schema = plan, selected_schema(plan)
         self.kept, self.dropped = folder / "kept.parquet", folder / "dropped.parquet"
-        names = ("verdicts", "gathered", "judged")
-        self.apart = DecidedPart(*(folder / f"{name}.parquet" for name in names), plan)
+        one, other, third = (folder / f"{name}.parquet" for name in ("verdicts", "gathered", "judged"))
+        self.apart = DecidedPart(one, other, third, plan)
         table, verdicts = _samples(num_rows), ["uid", "drop_reason", "failed_rules"]
         gathered = table.drop_columns(["drop_reason", "failed_rules", "text_kind"])
         decided = selected_rows(table, schema).select(["uid", "status", "drop_reason", "failed_rules"])
