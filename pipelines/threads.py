@@ -6,8 +6,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
+import pyarrow as pa
+
 from pipelines.workers import TaskFailedError
 from shards.errors import CurateError
+
+_KEPT_MS = 10_000
+"""How long Arrow keeps memory that was freed: the next table takes it, where fresh pages would be cleared for it."""
 
 
 class ThreadPool:
@@ -20,6 +25,7 @@ class ThreadPool:
     def __init__(self, workers: int | None = None) -> None:
         self.slots = workers or os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(self.slots)
+        _keep_freed_memory()
 
     def start(self, function: Callable[..., Any], *arguments: object, cpus: float = 1.0, gpus: float = 0.0) -> object:
         return self._threads.submit(function, *arguments)
@@ -40,6 +46,13 @@ class ThreadPool:
     def join(self) -> None:
         """Wait for what still runs in a pool that was closed."""
         self._threads.shutdown(wait=True)
+
+
+def _keep_freed_memory() -> None:
+    """For the whole process, where Arrow has jemalloc; other allocators give tables' memory back as it is freed."""
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+        pa.jemalloc_set_decay_ms(_KEPT_MS)
 
 
 def _as_call(handle: object) -> Future[Any]:

@@ -7,7 +7,6 @@ import socket
 
 from crawler.guard import AddressGuard
 from crawler.remote.reach import Reach
-from crawler.resolver import RememberingResolver
 from crawler.tls import tls_context
 
 Origin = tuple[str, str, int]
@@ -58,6 +57,8 @@ def addresses_of(host: str, port: int, dns_servers: list[str]) -> list[str]:
 
 
 async def _resolved(host: str, port: int, dns_servers: list[str]) -> list[str]:
+    from crawler.resolver import RememberingResolver  # aiohttp comes with it
+
     resolver = RememberingResolver(dns_servers)
     try:
         return [found["host"] for found in await resolver.resolve(host, port)]

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from crawler.guard import is_blocked
 from crawler.remote.connection import GuardedConnection, Origin
 from crawler.remote.reach import Reach
-from crawler.resolver import is_transient
 from crawler.urls import canonical_url, resolve
 from shards.closing import Closing
 from shards.errors import BadInputError
@@ -203,6 +202,8 @@ def _retry_after_s(response: http.client.HTTPResponse) -> float | None:
 
 def _refused_or_passing(url: str, error: Exception) -> Exception:
     """What a failed request is: a fault that stays, as a BadInputError, or one that may pass."""
+    from crawler.resolver import is_transient
+
     if is_blocked(error):
         return BadInputError(
             f"{url}: {getattr(error, 'strerror', error)}: its address is private, or its port closed; "

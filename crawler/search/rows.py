@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from crawler.search.answers import Answer, read_answers
-from crawler.search.asking import Pick, open_picker
 from crawler.search.source import SearchSource
 from shards.schema import RAW_CANDIDATE
+
+if TYPE_CHECKING:
+    from crawler.search.asking import Pick
 
 _BATCH_ROWS = 8192
 _COLUMNS = ("url", "page_url", "license", "category")
@@ -22,6 +25,8 @@ def read_search(path: Path, name: str, source: SearchSource) -> Iterator[pa.Reco
     `origin` is `name:line:rank`, of the list of queries. An answer that came to nothing, and a result without a URL,
     is a row with a `drop_reason` and no url.
     """
+    from crawler.search.asking import open_picker  # aiohttp comes with it
+
     rows: list[Row] = []
     with open_picker(source.described) as pick:
         line, rank = 0, 0
@@ -36,7 +41,7 @@ def read_search(path: Path, name: str, source: SearchSource) -> Iterator[pa.Reco
         yield pa.RecordBatch.from_pylist(rows, schema=RAW_CANDIDATE)
 
 
-def _rows(answer: Answer, rank: int, name: str, source: SearchSource, pick: Pick) -> tuple[list[Row], int]:
+def _rows(answer: Answer, rank: int, name: str, source: SearchSource, pick: "Pick") -> tuple[list[Row], int]:
     """The rows of one answer whose first result comes behind `rank`, and the rank of its last."""
     base: Row = {"source": source.name, "strength": "weak", "query": answer.query}
     read = pick(answer)

@@ -24,15 +24,15 @@ def release(
 ) -> None:
     """Decide a finished run again by another recipe, over what was measured: manifest and uids, or shards as well."""
     from pipelines.funnel import print_stats
-    from pipelines.plan_file import read_plan
+    from pipelines.plan_file import recipe_path
     from pipelines.progress import Progress
     from pipelines.recipe import read_recipe
     from pipelines.release_again import release_again, told_lacking
     from pipelines.threads import ThreadPool
     from pipelines.workers import RayPool
 
-    read_plan(run)
-    name = recipe or str(run / "recipe.yaml")
+    own = recipe_path(run)
+    name = recipe or str(own)
     mapping = read_recipe(name, set_ or ())
     # Shards are made in processes; a decision is over in the time that Ray takes to start.
     made = release_again(

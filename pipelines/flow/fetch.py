@@ -13,11 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crawler.blocklist import Blocklist
-from crawler.download import download_images
 from crawler.fetch_report import FetchReport
 from crawler.input_files import find_files
 from crawler.lanes import LanePlan
-from crawler.lists.shard_images import take_images
 from crawler.lists.shards_source import ShardsSource
 from filters.image import fetched_measures
 from filters.measures import measures_of
@@ -139,6 +137,9 @@ def _downloaded(
     """
     if not samples.num_rows:
         return FETCHED.empty_table()
+    from crawler.download import download_images  # aiohttp and decoders come with them
+    from crawler.lists.shard_images import take_images
+
     recipe, fetch = job.recipe, job.recipe.fetch
     stands = _passing(job.plan) if recipe.image.store == "passing" else None
     if isinstance(recipe.source, ShardsSource):

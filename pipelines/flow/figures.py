@@ -65,7 +65,7 @@ def numbers_of(
             "group_sizes": _query(database, _GROUP_SIZES),
             **lists,
             "per_value": {name: _query(database, _kept_of_each(name, column))[0] for name, column in _LISTED.items()},
-            "words": {name: _query(database, _values(name)) for name in _words(kinds)},
+            "words": _words(database, kinds),
             "measures": spreads(database, shown, {name: _rules_of(name, rules) for name in shown}),
         }
         return {**numbers, **texts.result(), "captions": captions.result()}
@@ -128,22 +128,31 @@ def _kept_of_each(name: str, column: str) -> str:
     """
 
 
-def _values(name: str) -> str:
-    """The values of a flag or a word over the samples that have it, each with its samples and the kept among them."""
-    return f"""
-        SELECT {name}::VARCHAR AS value, count(*) AS samples, count(*) FILTER (status = 'kept') AS kept
-        FROM rows WHERE {name} IS NOT NULL GROUP BY ALL ORDER BY samples DESC, value LIMIT {_MOST_LISTED}
-    """
-
-
 def _rules_of(name: str, rules: Sequence[PlacedRule]) -> list[str]:
     return [rule.name for rule in rules if name in rule.columns]
 
 
-def _words(kinds: dict[str, str]) -> list[str]:
-    """Columns with few values each: flags, and measures that are words."""
-    named = [name for name, kind in kinds.items() if kind == "VARCHAR" and name in MEASURES and name != "dup_group"]
-    return [*(name for name, kind in kinds.items() if kind == "BOOLEAN"), *named]
+def _words(database: duckdb.DuckDBPyConnection, kinds: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Of each flag and each measure that is a word its values, with their samples and the kept among them."""
+    flags = [name for name, kind in kinds.items() if kind == "BOOLEAN"]
+    words = [name for name, kind in kinds.items() if kind == "VARCHAR" and name in MEASURES and name != "dup_group"]
+    if flags:  # few of their combinations occur: all flags are told from one pass
+        database.execute(f"CREATE TEMP TABLE flags AS SELECT {', '.join(flags)}, {_FATES} FROM rows GROUP BY ALL")
+    return {
+        **{name: _query(database, _values(name, _SUMS, "flags")) for name in flags},
+        **{name: _query(database, _values(name, _FATES, "rows")) for name in words},
+    }
+
+
+_FATES = "count(*) AS samples, count(*) FILTER (status = 'kept') AS kept"
+_SUMS = "sum(samples)::BIGINT AS samples, sum(kept)::BIGINT AS kept"
+
+
+def _values(name: str, counts: str, table: str) -> str:
+    return f"""
+        SELECT {name}::VARCHAR AS value, {counts}
+        FROM {table} WHERE {name} IS NOT NULL GROUP BY ALL ORDER BY samples DESC, value LIMIT {_MOST_LISTED}
+    """
 
 
 def _query(database: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:

@@ -47,7 +47,8 @@ def steps(flow: Flow) -> Iterator[Batch]:
         key.append(DECIDED)
     shared = {"selected": flow.refs("select"), "order": flow.refs("select-order")[0], "admit": flow.refs("admit")}
     shared["scored"] = flow.refs("score")[:1]
-    shared["gathered"] = flow.refs("select-rows") if lie_apart(flow.context) else []
+    for name, step in (("gathered", "select-rows"), ("judged", "select-judge")):
+        shared[name] = flow.refs(step) if lie_apart(flow.context) else []
     tasks = tuple(
         Task(
             "release",

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipelines.flow.final import selected_schema
 from pipelines.flow.verdicts import DecidedPart
 from shards.database import quoted
-from shards.tables import iter_batches, read_names
+from shards.tables import iter_batches
 
 _SQL_TYPES = {
     pa.string(): "VARCHAR",
@@ -20,6 +20,9 @@ _SQL_TYPES = {
     pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN",
 }
+
+
+_FILES = ("verdicts", "gathered", "judged")
 
 
 class SampleRows(Protocol):
@@ -62,17 +65,17 @@ class DecidedRows:
     parts: Sequence[DecidedPart]
 
     def sql(self) -> str:
-        """Both files of each part are read in the order of their rows, and joined by it; without structs."""
+        """The files of each part are read in the order of their rows, and joined by it; without structs."""
         first = self.parts[0]
-        decided, gathered = set(read_names(first.verdicts)), set(read_names(first.gathered))
+        sides = {getattr(first, name): name for name in _FILES}
         columns = [
-            _column(field, "v" if field.name in decided else "g" if field.name in gathered else None)
+            _column(field, sides.get(first.files.get(field.name, Path())))
             for field in selected_schema(first.plan)
             if _sql_type(field.type) is not None
         ]
-        files = (quoted([getattr(part, name) for part in self.parts]) for name in ("verdicts", "gathered"))
-        one, other = (f"read_parquet({listed})" for listed in files)
-        return f"SELECT {', '.join(columns)} FROM {one} AS v POSITIONAL JOIN {other} AS g"
+        files = {name: quoted([getattr(part, name) for part in self.parts]) for name in _FILES}
+        joined = " POSITIONAL JOIN ".join(f"read_parquet({listed}) AS {name}" for name, listed in files.items())
+        return f"SELECT {', '.join(columns)} FROM {joined}"
 
     def kept(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         return self._batches(columns, are_kept=True)

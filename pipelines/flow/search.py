@@ -4,16 +4,19 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from crawler.search.asking import QueryEnd, SearchSettings, search_part
 from crawler.search.queries import Query, read_queries
 from crawler.search.rows import read_search
 from crawler.search.source import SearchSource
 from pipelines.tasks import Batch, Flow, Job, Outcome, Task
 from shards.parts import fingerprint
 from shards.tables import write_table
+
+if TYPE_CHECKING:
+    from crawler.search.asking import QueryEnd
 
 _VERSION = 1
 _LANE = 0
@@ -71,6 +74,8 @@ def query_slices(source: SearchSource) -> list[list[Query]]:
 
 def search(job: Job) -> Outcome:
     """Ask for one part's queries. The answers of a killed attempt lie under a name of their own and are taken up."""
+    from crawler.search.asking import SearchSettings, search_part  # aiohttp comes with it
+
     recipe, source = job.recipe, job.recipe.source
     if not isinstance(source, SearchSource):
         raise ValueError("only a search source has search parts")
@@ -86,7 +91,7 @@ def search(job: Job) -> Outcome:
     return Outcome(len(ends), dict(sorted(counts.items())), {"requests": num_requests, "reused": num_kept})
 
 
-def _table(ends: list[QueryEnd]) -> pa.Table:
+def _table(ends: "list[QueryEnd]") -> pa.Table:
     rows = [
         {
             "line": end.query.line,

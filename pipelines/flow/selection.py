@@ -20,7 +20,7 @@ from pipelines.flow.splits import SPLIT, counted_splits, of_split, split_names, 
 from pipelines.flow.spread import CLOSE, MOVED, spread_apart
 from pipelines.flow.taken_down import without_taken_down
 from pipelines.flow.tally import percentiles
-from pipelines.flow.text_verdicts import without_texts
+from pipelines.flow.text_verdicts import TEXT_REASONS, without_texts
 from pipelines.flow.turns import (
     BY_CLUSTER,
     MADE,
@@ -36,7 +36,7 @@ from pipelines.flow.turns import (
     with_cosines,
     with_relative,
 )
-from pipelines.flow.verdicts import VERDICTS, lie_apart, write_verdicts
+from pipelines.flow.verdicts import VERDICTS, lie_apart, told_by_judging, write_verdicts
 from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, Plan, Task
 from shards.parts import fingerprint
 from shards.tables import TableWriter, iter_batches, iter_tables, read_names, write_table
@@ -202,7 +202,7 @@ def _whole(job: Job) -> Iterator[pa.Table]:
 def _settled(job: Job) -> Iterator[pa.Table]:
     """What was judged of the range in pieces, by uid, with the last verdicts and captions."""
     place, relations, rules = job.task.inputs["place"], job.task.inputs["relations"], job.plan.rules_at("select")
-    for table in iter_tables(job.path("judged")):
+    for table in iter_tables(job.path("judged"), _still_asked(job)):
         table = judged_by(table, place, rules, job)
         if any(rule.level == "text" for rule in rules):
             table = captioned(table, job)
@@ -211,6 +211,18 @@ def _settled(job: Job) -> Iterator[pa.Table]:
         for measure in last_turn(job.plan):
             table = with_relative(table, measure, relations[""], place, job)
         yield table
+
+
+def _still_asked(job: Job) -> list[str]:
+    """The columns of what was judged but for captions that were told for good."""
+    names = read_names(job.path("judged"))
+    told = told_by_judging(job.plan, names, ())
+    asked = {*columns_of_key(job.plan), *(name for rule in job.plan.rules_at("select") for name in rule.columns)}
+    return [name for name in names if name not in told - {*asked, *_ASKED_ALWAYS}]
+
+
+_ASKED_ALWAYS = ("clip_score", TEXT_REASONS)
+"""What `clip_pct` is told from, and what says that texts are judged for good."""
 
 
 def order(job: Job) -> Outcome:

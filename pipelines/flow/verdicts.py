@@ -5,7 +5,7 @@ So a run is decided again without shards: samples are read whole where the manif
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +40,8 @@ OF_TEXTS = "texts.list.element."
 """Before a field of texts, where it is named as a column."""
 
 _LISTED = ("uid", "dup_group")
-_DECIDED = ("text", "text_kind", "status", "drop_reason", "failed_rules", "dropped_at", "detail", *_LISTED)
+_CAPTION = ("text", "text_kind")
+_DECIDED = (*_CAPTION, "status", "drop_reason", "failed_rules", "dropped_at", "detail")
 Places = npt.NDArray[np.int64]
 
 
@@ -58,34 +59,45 @@ def decided_parts(job: Job) -> "dict[PartRef, DecidedPart]":
     selected, gathered = job.task.inputs["selected"], job.task.inputs.get("gathered")
     if not gathered:
         return {}
-    paths = zip(selected, job.paths("selected", VERDICTS), job.paths("gathered"), strict=True)
-    return {ref: DecidedPart(verdicts, rows, job.plan) for ref, verdicts, rows in paths}
+    paths = zip(job.paths("selected", VERDICTS), job.paths("gathered"), job.paths("judged"), strict=True)
+    return {ref: DecidedPart(*files, job.plan) for ref, files in zip(selected, paths, strict=True)}
 
 
 def write_verdicts(job: Job, judged: Iterator[pa.Table]) -> Outcome:
     """What was decided of the samples of a range, in the pieces in which they were judged, and who is kept."""
     first = next(judged)
-    schema = _decided_schema(job.plan, first.column_names, read_names(job.path("gathered")))
-    listed = pa.schema([field for field in schema if field.name in _LISTED])
+    judged_names, gathered_names = (read_names(job.path(name)) for name in ("judged", "gathered"))
+    told = told_by_judging(job.plan, judged_names, gathered_names)
+    schema = _decided_schema(job.plan, first.column_names, gathered_names, told)
+    listed = pa.schema([field for field in selected_schema(job.plan) if field.name in _LISTED])
+    fates = listed.append(schema.field("drop_reason"))
     counts = Counter[str]()
     with (
         TableWriter(job.attempt.path(VERDICTS, "verdicts.parquet"), schema, read_once=True) as decided,
         TableWriter(job.attempt.path("kept", "kept.parquet"), listed, read_once=True) as released,
     ):
         for piece in itertools.chain([first], judged):
-            table = fit(_with_fates(piece), schema)
-            count_reasons(counts, table)
-            decided.write(table, GATHERED_ROWS)
-            released.write(standing(table.select([*listed.names, "drop_reason"])), GATHERED_ROWS)
+            decided.write(_with_fates(piece), GATHERED_ROWS)
+            count_reasons(counts, piece)
+            released.write(standing(fit(piece, fates)), GATHERED_ROWS)
     return Outcome(decided.num_rows, dict(counts), {"kept": released.num_rows})
 
 
-def _decided_schema(plan: Plan, judged: Sequence[str], gathered: Sequence[str]) -> pa.Schema:
-    """The columns that deciding makes or may change, and the verdict on each text."""
+def told_by_judging(plan: Plan, judged: Sequence[str], gathered: Sequence[str]) -> frozenset[str]:
+    """The columns of a judged part without texts that nothing changes any more: captions, and why texts fell."""
+    if TEXT_REASONS not in judged:
+        return frozenset()
+    measured = {name for name in plan.measures if MEASURES[name].level == "text" and not _is_relative(name)}
+    return frozenset({*_CAPTION, TEXT_REASONS, *(measured - {*gathered})} & {*judged})
+
+
+def _decided_schema(plan: Plan, judged: Sequence[str], gathered: Sequence[str], told: Collection[str]) -> pa.Schema:
+    """The columns that deciding makes or may change, and the verdict on each text; without those `told` before."""
     own = {*_DECIDED, *(field.name for field in text_struct(plan)), *judged} - {"texts"}
     own -= {name for name in gathered if name not in _DECIDED and not _is_relative(name)}
     fields = [field for field in selected_schema(plan) if field.name in own]
-    return pa.schema([*fields, pa.field(TEXT_REASONS, pa.list_(pa.string()))])
+    fields.append(pa.field(TEXT_REASONS, pa.list_(pa.string())))
+    return pa.schema([field for field in fields if field.name not in told])
 
 
 def _is_relative(name: str) -> bool:
@@ -98,7 +110,7 @@ def _with_fates(table: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True)
 class DecidedPart:
-    """A range of samples in two files of as many rows in as many row groups: verdicts, and what was gathered.
+    """A range of samples in files of as many rows in as many row groups: verdicts, what was gathered, and captions.
 
     Rows come in such pieces as a select part would hold that had them whole, so that what is written of them is the
     same to the byte. A field of texts is named as a column is: `texts.list.element.<field>`.
@@ -106,6 +118,7 @@ class DecidedPart:
 
     verdicts: Path
     gathered: Path
+    judged: Path
     plan: Plan
 
     def kept_rows(self, ranks: Places, columns: Sequence[str]) -> pa.Table:
@@ -194,22 +207,26 @@ class DecidedPart:
         return (table if chosen.all() else table.filter(pa.array(chosen))).combine_chunks()
 
     @cached_property
-    def _own(self) -> frozenset[str]:
-        return frozenset(read_names(self.verdicts))
+    def files(self) -> Mapping[str, Path]:
+        """The file of each column that is in one; a verdict stands before what was there when it was given."""
+        decided, gathered, judged = (read_names(path) for path in (self.verdicts, self.gathered, self.judged))
+        told = told_by_judging(self.plan, judged, gathered)
+        names = ((self.gathered, gathered), (self.judged, told), (self.verdicts, decided))
+        return {name: path for path, found in names for name in found}
 
     def _read(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Columns of some row groups, as far as the plan has them; null where neither file does."""
         schema = selected_schema(self.plan)
         fields = [name.removeprefix(OF_TEXTS) for name in columns if name.startswith(OF_TEXTS)]
         named = [name for name in columns if name in schema.names]
-        decided = {"status", *(name for name in named if name in self._own)}
-        decided |= {TEXT_REASONS} if "drop_reason" in fields else set()
-        table = read_row_groups(self.verdicts, groups, sorted(decided))
-        gathered = [name for name in named if name not in self._own]
-        gathered += [OF_TEXTS + field for field in fields if field != "drop_reason"]
-        rest = read_row_groups(self.gathered, groups, gathered) if gathered else table.select([])
-        for name in rest.column_names:
-            table = put(table, name, rest[name])
+        wanted = {"status", *named, *([TEXT_REASONS] if "drop_reason" in fields else [])} & self.files.keys()
+        table = read_row_groups(self.verdicts, groups, self._lying_in(self.verdicts, wanted))
+        gathered = [OF_TEXTS + field for field in fields if field != "drop_reason"]
+        for path, more in ((self.judged, []), (self.gathered, gathered)):
+            names = [*self._lying_in(path, wanted), *more]
+            rest = read_row_groups(path, groups, names) if names else table.select([])
+            for name in rest.column_names:
+                table = put(table, name, rest[name])
         found = fit(table, pa.schema([_as_read(schema.field(name)) for name in named]))
         if not fields:
             return found
@@ -217,6 +234,9 @@ class DecidedPart:
         order = dict.fromkeys("texts" if name.startswith(OF_TEXTS) else name for name in columns)
         made = dict(zip(found.column_names, found.columns, strict=True)) | {"texts": texts}
         return pa.table({name: made[name] for name in order if name in made})
+
+    def _lying_in(self, path: Path, names: Collection[str]) -> list[str]:
+        return sorted(name for name in names if self.files[name] == path)
 
 
 def _as_read(field: pa.Field) -> pa.Field:

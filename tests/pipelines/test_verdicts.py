@@ -1,5 +1,6 @@
 """Verdicts apart from what was gathered: the rows, and the pieces, that a select part with all columns would hold."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tests.pipelines.conftest import table_recipe, write_csv
 NUM = 200_000
 TEXT = pa.struct([("kind", pa.string()), ("text", pa.string()), ("zh_chars", pa.int32()), ("drop_reason", pa.string())])
 COLUMNS = ["uid", "host", OF_TEXTS + "kind", OF_TEXTS + "text", OF_TEXTS + "drop_reason", "bytes", "failed_rules"]
-COLUMNS += ["status", "drop_reason"]
+COLUMNS += ["status", "drop_reason", "text_kind"]
 
 
 class Both:
@@ -32,15 +33,18 @@ class Both:
     def __init__(self, folder: Path, plan: Plan, num_rows: int) -> None:
         self.plan, schema = plan, selected_schema(plan)
         self.kept, self.dropped = folder / "kept.parquet", folder / "dropped.parquet"
-        self.apart = DecidedPart(folder / "verdicts.parquet", folder / "gathered.parquet", plan)
+        one, other, third = (folder / f"{name}.parquet" for name in ("verdicts", "gathered", "judged"))
+        self.apart = DecidedPart(one, other, third, plan)
         table, verdicts = _samples(num_rows), ["uid", "drop_reason", "failed_rules"]
-        gathered = table.drop_columns(["drop_reason", "failed_rules"])
+        gathered = table.drop_columns(["drop_reason", "failed_rules", "text_kind"])
         decided = selected_rows(table, schema).select(["uid", "status", "drop_reason", "failed_rules"])
-        decided = decided.append_column("text_reasons", _reasons(table))
+        judged = table.select(["uid", "drop_reason", "text_kind"]).append_column("text_reasons", _reasons(table))
+        judged = judged.set_column(1, "drop_reason", pa.nulls(num_rows, pa.string()))
         assert set(verdicts) <= set(decided.column_names)
         with (
             TableWriter(self.apart.gathered, gathered.schema, read_once=True) as rest,
             TableWriter(self.apart.verdicts, decided.schema, read_once=True) as own,
+            TableWriter(self.apart.judged, judged.schema, read_once=True) as before,
             TableWriter(self.kept, schema, read_once=True) as kept,
             TableWriter(self.dropped, schema, read_once=True) as dropped,
         ):
@@ -50,6 +54,7 @@ class Both:
                 if num_rows:
                     rest.write(gathered.slice(start, 4 * GATHERED_ROWS), GATHERED_ROWS)
                 own.write(decided.slice(start, 4 * GATHERED_ROWS), GATHERED_ROWS)
+                before.write(judged.slice(start, 4 * GATHERED_ROWS), GATHERED_ROWS)
                 kept.write(piece.filter(stands), GATHERED_ROWS)
                 dropped.write(piece.filter(pc.invert(stands)))
 
@@ -71,6 +76,7 @@ def _samples(num_rows: int) -> pa.Table:
             "uid": [f"{n:032x}" for n in range(num_rows)],
             "host": pa.array([f"h{n % 7}.cn" for n in range(num_rows)], pa.string()),
             "texts": pa.array(texts, pa.list_(TEXT)).take(pa.array(np.arange(num_rows) % 1000)),
+            "text_kind": pa.array(["alt", None], pa.string()).take(pa.array(np.arange(num_rows) % 2)),
             "bytes": pa.array(random.integers(1, 10**6, num_rows), pa.int64()),
             "drop_reason": pc.if_else(pa.array(fell), "small", pa.scalar(None, pa.string())),
             "failed_rules": pa.array([["small"], None], pa.list_(pa.string())).take(pa.array((~fell).astype(np.int8))),
@@ -102,7 +108,8 @@ def chunks(table: pa.Table) -> list[int]:
 @pytest.mark.parametrize("ranks", [(0, 80_000), (17, 18), (70_000, 110_000), (0, 0)])
 def test_kept_rows_come_in_the_same_pieces(both: Both, ranks: tuple[int, int]) -> None:
     wanted = np.arange(*ranks)
-    whole = manifest_rows(read_slice(both.kept, wanted.tolist()), both.plan).select(["uid", "host", "texts", "bytes"])
+    whole = manifest_rows(read_slice(both.kept, wanted.tolist()), both.plan)
+    whole = whole.select(["uid", "host", "texts", "bytes", "text_kind"])
     found = manifest_rows(both.apart.kept_rows(wanted, COLUMNS), both.plan)
     assert found.select(whole.column_names).equals(whole)
     assert chunks(found) == chunks(whole)
@@ -150,7 +157,7 @@ def test_columns_are_read_of_who_is_kept_and_of_who_fell(both: Both) -> None:
 
 
 def test_reasons_of_texts_need_nothing_of_what_was_gathered(both: Both, tmp_path: Path) -> None:
-    alone = DecidedRows([DecidedPart(both.apart.verdicts, tmp_path / "nowhere.parquet", both.plan)])
+    alone = DecidedRows([replace(both.apart, gathered=tmp_path / "nowhere.parquet")])
     with pytest.raises(FileNotFoundError):
         list(alone.kept(["host"]))
     one = pa.Table.from_batches(both.forms()[0].dropped([OF_TEXTS + "drop_reason"]))
@@ -159,7 +166,8 @@ def test_reasons_of_texts_need_nothing_of_what_was_gathered(both: Both, tmp_path
 
 
 def test_a_query_of_all_samples_answers_the_same(both: Both, tmp_path: Path) -> None:
-    asked = "SELECT status, host, count(*), sum(bytes), max(failed_rules[1]), count(page_url) FROM rows GROUP BY ALL"
+    asked = "SELECT status, host, count(*), sum(bytes), max(failed_rules[1]), count(page_url), count(text_kind)"
+    asked += " FROM rows GROUP BY ALL"
     answers = []
     for rows in both.forms():
         with scratch_database(tmp_path) as database:
