@@ -2,8 +2,8 @@
 
     python infra/bench/name_weights.py LISTS        a minute; LISTS holds THUOCL and coco-cn as their authors have them
 
-It learns from infra/labelled: all of people.tsv, captions.tsv and names.tsv, each row with the list of well-known people
-and without the rows' names, its names alone, with words in their place and with other people's names there; from
+It learns from infra/labelled: all of people.tsv, captions.tsv and names.tsv, each row with the list of well-known
+people and without the rows' names, its names alone, with words in their place and with other people's names there; from
 well-known names put into captions of coco-cn and before things that are called after people; and from word lists and
 captions without people. `name_folds.py` judges it by cross-validation.
 """
