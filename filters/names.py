@@ -13,9 +13,9 @@ from filters.characters import HAN, Bools, TextColumn, replaced
 from filters.texts.beside import beside_of
 from filters.texts.dotted_names import replace_dotted
 from filters.texts.name_candidates import pairs, with_surnames
-from filters.texts.name_characters import COMPOUND_SURNAMES, DOTS, SURNAMES
-from filters.texts.name_evidence import FOUND
+from filters.texts.name_characters import COMPOUND_SURNAMES, DOTS, RARE_SURNAMES, SURNAMES
 from filters.texts.name_scores import name_in
+from filters.texts.person_nouns import BEFORE_RARE, FOUND
 from filters.texts.unknown_words import Word
 from filters.texts.words import tagged
 
@@ -55,11 +55,12 @@ def _may_begin_name(column: TextColumn) -> Bools:
     following = np.append(kinds[1:], 0)
     is_han = np.append(column.kinds[1:] & HAN != 0, False)
     begins = (kinds & _SURNAME != 0) & is_han
+    begins |= (kinds & _RARE != 0) & is_han & (np.insert(kinds[:-1], 0, 0) & _BEFORE_RARE != 0)
     begins |= (kinds & _OF_PAIR != 0) & (following & _SECOND != 0)
     return np.asarray(begins | (kinds & _DOT != 0))
 
 
-_SURNAME, _OF_PAIR, _SECOND, _DOT = 1, 2, 4, 8
+_SURNAME, _OF_PAIR, _SECOND, _DOT, _RARE, _BEFORE_RARE = 1, 2, 4, 8, 16, 32
 
 
 @functools.cache
@@ -71,6 +72,8 @@ def _beginnings() -> npt.NDArray[np.uint8]:
         (_OF_PAIR, {pair[0] for pair in pairs()}),
         (_SECOND, {pair[1] for pair in pairs()}),
         (_DOT, DOTS),
+        (_RARE, RARE_SURNAMES),
+        (_BEFORE_RARE, BEFORE_RARE),
     ):
         kinds[[ord(character) for character in characters]] |= kind
     return kinds
@@ -109,6 +112,8 @@ def _may_begin(words: Sequence[Word], place: int) -> bool:
     """Whether a name may begin with a word, told by two characters."""
     word = words[place][0]
     if word[0] in _FIRST:
+        return True
+    if word[0] in RARE_SURNAMES and place and words[place - 1][0][-1] in BEFORE_RARE:
         return True
     start = word if len(word) > 1 else word + words[place + 1][0][:1] if place + 1 < len(words) else word
     return start[:2] in pairs()

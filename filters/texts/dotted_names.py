@@ -36,6 +36,8 @@ def _length(text: str, match: re.Match[str]) -> int:
     """Without a last character that begins the word behind it, as 肖 in 撒切尔肖像, but 出 of 提出席 does not."""
     end, last = match.end(), re.split(_DOT, match[0])[-1]
     begins = len(last) > 2 and is_in_dictionary(text[end - 1 : end + 1]) and not _is_word(text[end : end + 2])
+    if len(last) > 4 and end < len(text) and is_in_dictionary(text[end - 2 : end + 1]):
+        return len(match[0]) - 2
     return len(match[0]) - (begins and end < len(text))
 
 

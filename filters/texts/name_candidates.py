@@ -5,17 +5,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from filters.texts.minority_names import is_minority_name, minority_pairs
 from filters.texts.name_characters import (
     COMPOUND_SURNAMES,
+    CUE_WORDS,
     JAPANESE_ENDS,
     JAPANESE_SURNAMES,
     NOT_GIVEN,
     NOT_NAMES,
     NOT_STARTS,
+    RARE_SURNAMES,
     SURNAMES,
     TEMPLE_NAMES,
     TITLES,
 )
+from filters.texts.person_nouns import MADE_UP_ENDS, is_expected
 from filters.texts.unknown_words import Word
 from filters.texts.words import is_in_dictionary
 
@@ -23,6 +27,8 @@ LISTS = Path(__file__).parent / "lists"
 PEOPLE = LISTS / "people.txt"
 _FIRST_HAN, _LAST_HAN = "\u4e00", "\U0003ffff"
 _MOST = 6
+_GIVEN_TOO = frozenset(("凯旋", "革新", "改革", "归来", "青衣", "山水", "梅花", "牡丹"))
+"""Words for acts and works that are given names too."""
 
 
 class Candidate(NamedTuple):
@@ -53,18 +59,24 @@ def _listed_pairs() -> frozenset[str]:
 @functools.cache
 def pairs() -> frozenset[str]:
     """The first two characters of all that may be a name by more than its surname or its sound."""
-    return _listed_pairs() | frozenset(name[:2] for name in JAPANESE_SURNAMES)
+    return _listed_pairs() | minority_pairs() | frozenset(name[:2] for name in JAPANESE_SURNAMES)
 
 
 def with_surnames(words: list[Word]) -> list[Word]:
     """The words, those that no dictionary has cut before a surname: 班陈 of 三班陈思源 is no word."""
     found: list[Word] = []
     for word, tag in words:
-        if len(word) == 2 and word[1] in SURNAMES and word[0] not in SURNAMES and not is_known(word):
+        if len(word) == 2 and _ends_in_surname(word) and not is_known(word):
             found += [(word[0], tag), (word[1], tag)]
         else:
             found.append((word, tag))
     return found
+
+
+def _ends_in_surname(word: str) -> bool:
+    if word[1] in SURNAMES:
+        return word[0] not in SURNAMES
+    return word[1] in RARE_SURNAMES and word[0] in MADE_UP_ENDS
 
 
 def candidates(words: Sequence[Word], place: int) -> Iterator[Candidate]:
@@ -76,11 +88,20 @@ def candidates(words: Sequence[Word], place: int) -> Iterator[Candidate]:
         for length in range(min(_MOST, len(ahead)), 1, -1):
             if ahead[:length] in people() and _is_new(ahead[:length]):
                 yield _candidate(words, place, "listed", 0, length)
+    if ahead[:2] in minority_pairs():
+        for length in range(min(_MOST, len(ahead)), 3, -1):
+            if is_minority_name(ahead[:length]) and ahead[:length] not in people():
+                yield _candidate(words, place, "minority", 0, length)
+    rare = RARE_SURNAMES if ahead[0] in RARE_SURNAMES and is_expected(words, place) else frozenset[str]()
     for length in (4, 3, 2):
         name = ahead[:length]
         surname = 2 if length > 2 and name[:2] in COMPOUND_SURNAMES else 1
         given = name[surname:]
-        if len(name) < length or not 1 <= len(given) <= 2 or (surname == 1 and name[0] not in SURNAMES):
+        if (
+            len(name) < length
+            or not 1 <= len(given) <= 2
+            or (surname == 1 and name[0] not in SURNAMES and name[0] not in rare)
+        ):
             continue
         if name in NOT_NAMES or given in TITLES or given in TEMPLE_NAMES or _cannot_be(words[place][0], name, given):
             continue
@@ -100,7 +121,7 @@ def _cannot_be(word: str, name: str, given: str) -> bool:
     """Whether characters that no one knows as a name hold what no name does, or are but a part of a known word."""
     if name in people():
         return False
-    if name[:2] in NOT_STARTS:
+    if name[:2] in NOT_STARTS or (len(given) == 2 and given in CUE_WORDS and given not in _GIVEN_TOO):
         return True
     if not NOT_GIVEN.isdisjoint(given) and not is_known(name) and (len(given) == 1 or NOT_GIVEN.issuperset(given)):
         return True

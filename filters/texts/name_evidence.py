@@ -11,12 +11,10 @@ from filters.texts.name_characters import (
     CUE_WORDS,
     FOLLOWERS,
     FOOD_ENDS,
-    LONG_ROLES,
     LONG_THINGS,
     NOT_GIVEN,
     PLACE_GIVEN,
-    ROLE_ENDS,
-    ROLES,
+    RARE_SURNAMES,
     SINGLE_GIVEN,
     THING_ENDS,
     THING_WORDS,
@@ -24,13 +22,10 @@ from filters.texts.name_characters import (
     WEAK_CUES,
     WEAK_SURNAMES,
 )
+from filters.texts.person_nouns import FOUND, SIGNS_OF_LISTS, person_before
 from filters.texts.unknown_words import Word, emission_odds
 from filters.texts.words import tagged
 
-SIGNS_OF_LISTS = frozenset(("与", "和", "、", "及", "跟", "同", "携", "&", "/"))
-FOUND = "\ue001"
-"""Stands for a name that was found before; no stored text holds it."""
-_OPENERS = ' :：（(/·|—-“"【[，,'
 _GOES_ON = frozenset("为在和与对向从是的把被将也说给")
 """What a tagger joins to the end of a name although it is a word of its own."""
 
@@ -58,19 +53,43 @@ def evidence(words: Sequence[Word], place: int, found: Candidate) -> dict[str, f
     for sign in after:
         if not is_listed or sign in _TELLS_OF_LISTED or sign.startswith("thing"):
             held[f"{mark}after {sign}"] = 1.0
-    is_cued = not _CUED_BEFORE.isdisjoint(before) or "cue" in after
-    if is_cued:
+    if not _CUED_BEFORE.isdisjoint(before) or "cue" in after:
         held[f"cued {kind}"] = 1.0
+    if not _PERSONS.isdisjoint(before):
+        held.update(_of_expected(held, kind))
     return held
 
 
-_TELLS = "start|role|role sign|name list|list|sign|title|dot|end|cue|act|weak|listed|follower|long follower"
-_TELLS_OF_LISTED = {sign: sign for sign in _TELLS.split("|")} | {"name": "name list"}
+_TELLS = "start|role|role sign|person|person sign|name list|list|sign|title|dot"
+_TELLS_BEHIND = "end|cue|act|weak|listed|follower|long follower"
+_TELLS_OF_LISTED = {sign: sign for sign in f"{_TELLS}|{_TELLS_BEHIND}".split("|")} | {"name": "name list"}
 """The signs beside a listed name that are told apart, by what they count as."""
 
-_LENGTHS_OF_ROLES = tuple(sorted({len(role) for role in LONG_ROLES}))
 _LENGTHS_OF_CUES = tuple(sorted({len(cue) for cue in CUE_WORDS}))
+_PERSONS = frozenset({"role", "role sign", "person", "person sign", "name list"})
 _CUED_BEFORE = frozenset({"role", "role sign", "name list"})
+
+
+_EXPECTED = (
+    "one word",
+    "known",
+    "parts",
+    "given is",
+    "splits",
+    "rare",
+    "weak surname",
+    "after v",
+    "after n",
+    "after end",
+)
+
+
+def _of_expected(held: dict[str, float], kind: str) -> dict[str, float]:
+    """Behind a noun for a person the same says other things."""
+    if kind.startswith("L"):
+        return {"expected L": 1.0}
+    kinds = [each for each in held if each.startswith(_EXPECTED) and not each.endswith("odds")]
+    return {f"expected {each}": 1.0 for each in (*kinds, kind)}
 
 
 def _of_listed(words: Sequence[Word], place: int, found: Candidate) -> Iterator[tuple[str, float]]:
@@ -92,7 +111,12 @@ def _of_listed(words: Sequence[Word], place: int, found: Candidate) -> Iterator[
 def _of_rest(words: Sequence[Word], place: int, found: Candidate) -> Iterator[tuple[str, float]]:
     if found.rest:
         last = words[place + found.taken - 1][0]
-        yield ("splits before" if found.rest in _GOES_ON else f"splits {'known' if is_known(last) else 'unknown'}"), 1.0
+        if found.rest in _GOES_ON:
+            yield "splits before", 1.0
+        elif len(found.rest) > 1 and found.rest in CUE_WORDS:
+            yield "splits before cue", 1.0
+        else:
+            yield f"splits {'known' if is_known(last) else 'unknown'}", 1.0
 
 
 def odds(character: str, place: int) -> float:
@@ -123,6 +147,8 @@ def _of_characters(found: Candidate) -> Iterator[tuple[str, float]]:
             yield "single given", 1.0
     if len(found.surname) == 2:
         yield "compound", 1.0
+    if found.surname in RARE_SURNAMES:
+        yield "rare surname", 1.0
     if found.surname in WEAK_SURNAMES:
         yield "weak surname", 1.0
     if not NOT_GIVEN.isdisjoint(given):
@@ -178,22 +204,14 @@ def _before(words: Sequence[Word], place: int) -> list[str]:
         return ["name"]
     if earlier == FOUND and (word in SIGNS_OF_LISTS or word == " "):
         return ["name list"]
-    found = []
-    behind = "".join(each for each, _ in words[max(0, place - 4) : place]).rpartition("\n")[2]
-    bare = behind.rstrip(_OPENERS)
-    last = earlier if len(bare) < len(behind) else word
-    if len(behind) - len(bare) < 2 and (
-        last in ROLES or any(bare[-length:] in LONG_ROLES for length in _LENGTHS_OF_ROLES)
-    ):
-        found.append("role" if len(bare) == len(behind) else "role sign")
+    person = person_before(words, place)
+    found = [person] if person else []
     if word in SIGNS_OF_LISTS:
         return [*found, "list"]
     if not word[0].isalnum():
         return [*found, "dot" if word == "·" else "title" if word in "》〉" else "sign"]
     if found:
         return found
-    if word[-1] in ROLE_ENDS and tag[:1] == "n" and len(word) > 1:
-        return ["role end"]
     return [tag[:2] if tag[:2] in ("nr", "ns") else tag[:1] if tag[:1] in "nvpdumtr" else "other"]
 
 
@@ -246,7 +264,10 @@ def _things(words: Sequence[Word], place: int, rest: str) -> Iterator[str]:
                 return
 
 
-_NOT_CALLED = "面无 面对 面带 面色 面向 面前 表示 表演 表达 表情 服装 服饰 球迷 球衣 街拍 街头 家中 家人 站在 站着 装扮"
+_NOT_CALLED = """
+    面无 面对 面带 面色 面向 面前 表示 表演 表达 表情 服装 服饰 球迷 球衣 街拍 街头 家中 家人 站在 站着
+    站起 站上 站立 站到 装扮 墓前 墓地 墓碑 糖人 表彰 服务 面试 镇守 市场 派出
+"""
 _NO_FOLLOWERS = frozenset(_NOT_CALLED.split())
 _INSTITUTIONS = (
     "奖",
@@ -281,7 +302,7 @@ def _nouns(words: Sequence[Word], place: int, rest: str) -> list[str]:
         is_thing = is_thing_word(word) and (len(word) > 1 or tag[:1] != "v")
         if "\n" in word or not (is_thing or tag[:1] in "nbjagklsm" or tag == "vn" or (tag == "v" and not found)):
             break
-        if tag == "v" and not is_thing and word in CUE_WORDS:
+        if tag == "v" and not is_thing and (word in CUE_WORDS or is_thing_word(word)):
             break
         found.append(word)
     return found

@@ -1,4 +1,4 @@
-"""How well names are told in captions that the weights were not fitted on: cross-validation over people.tsv.
+"""How well names are told in captions that the weights were not fitted on: people.tsv and captions.tsv, by folds.
 
     python infra/bench/name_folds.py LISTS [--errors]        two minutes; LISTS as for name_weights.py
 
@@ -22,6 +22,7 @@ from filters.texts import name_candidates, name_scores
 from filters.zh import simplify
 
 _FOLDS = 5
+_USES = ("list", "half", "none")
 
 
 def main() -> None:
@@ -29,41 +30,51 @@ def main() -> None:
     parser.add_argument("lists", type=Path)
     parser.add_argument("--errors", action="store_true", help="print the rows that went wrong with the whole list")
     arguments = parser.parse_args()
-    rows = simplify(pa.array([text for _, text in labelled_rows("people")])).to_pylist()
-    names = {name for text in rows for name in re.findall(r"\{([^}]*)\}", text)}
     known = name_candidates.people()
-    lists = {
-        "list": known,
-        "half": known - {name for name in names if _hash(name) % 2},
-        "none": known - names,
-    }
-    found = {name: Counter[str]() for name in lists}
+    counts = {name: {use: Counter[str]() for use in _USES} for name in name_weights.JUDGED}
+    of_sets = {name: _rows(name) for name in name_weights.JUDGED}
     for fold, weights in enumerate(_weights(arguments.lists)):
-        held_out = [text for text in rows if _hash(text) % _FOLDS == fold]
-        for name, people in lists.items():
-            name_scores.forget()
-            with name_weights.listing(people), mock.patch.object(name_scores, "weights", return_value=weights):
-                counts, wrong = judged_names(held_out)
-            found[name] += counts
-            if arguments.errors and name == "list":
-                print("\n".join(wrong))
+        for name, rows in of_sets.items():
+            held_out = [text for text in rows if _hash(text) % _FOLDS == fold]
+            for use in _USES:
+                name_scores.forget()
+                people = known - _left_out(rows, use)
+                with name_weights.listing(people), mock.patch.object(name_scores, "weights", return_value=weights):
+                    found, wrong = judged_names(held_out)
+                counts[name][use] += found
+                if arguments.errors and use == "list":
+                    print("\n".join(wrong))
     name_scores.forget()
-    figures = {name: _shares(counts) for name, counts in found.items()}
+    figures = {name: {use: _shares(found) for use, found in of_uses.items()} for name, of_uses in counts.items()}
     print(json.dumps({"name": "name_folds", "folds": _FOLDS, "threshold": name_scores.LEAST, "ours": figures}))
+
+
+def _rows(name: str) -> list[str]:
+    rows: list[str] = simplify(pa.array([text for _, text in labelled_rows(name)])).to_pylist()
+    return rows
+
+
+def _left_out(rows: list[str], use: str) -> frozenset[str]:
+    """The names of the rows that the list is to lack."""
+    names = frozenset(name for text in rows for name in re.findall(r"\{([^}]*)\}", text))
+    return {"list": frozenset[str](), "half": frozenset(name for name in names if _hash(name) % 2), "none": names}[use]
 
 
 def _weights(lists: Path) -> list[dict[str, float]]:
     """For each fold what is fitted without it."""
-    of_rows = name_weights.row_examples("people")
-    swapped = name_weights.unlisted_examples(of_rows)
-    rest = [example for examples in name_weights.row_examples("names").values() for example in examples]
-    rest += name_weights.outside_examples(lists)
+    of_rows = {name: name_weights.row_examples(name) for name in name_weights.SETS}
+    always = name_weights.outside_examples(lists)
+    always += [example for examples in of_rows.pop("names").values() for example in examples]
+    judged = [rows for of_set in of_rows.values() for rows in (of_set, name_weights.unlisted_examples(of_set))]
     return [
         name_weights.fitted(
-            [
-                *(example for text in of_rows if _hash(text) % _FOLDS != fold for example in of_rows[text]),
-                *(example for text in of_rows if _hash(text) % _FOLDS != fold for example in swapped[text]),
-                *rest,
+            always
+            + [
+                example
+                for of_set in judged
+                for text, examples in of_set.items()
+                if _hash(text) % _FOLDS != fold
+                for example in examples
             ]
         )
         for fold in range(_FOLDS)

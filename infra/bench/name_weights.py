@@ -2,8 +2,8 @@
 
     python infra/bench/name_weights.py LISTS        a minute; LISTS holds THUOCL and coco-cn as their authors have them
 
-It learns from infra/labelled: all of people.tsv and names.tsv, each row with the list of well-known people and without
-the rows' names, its names alone, with a word of jieba's dictionary and with other people's names in their place; from
+It learns from infra/labelled: all of people.tsv, captions.tsv and names.tsv, each row with the list of well-known
+people and without the rows' names, its names alone, with words in their place and with other people's names there; from
 well-known names put into captions of coco-cn and before things that are called after people; and from word lists and
 captions without people. `name_folds.py` judges it by cross-validation.
 """
@@ -27,8 +27,9 @@ from scipy.optimize import minimize
 
 from crawler.search.query_words import jieba_dictionary
 from filters.texts import name_candidates, name_evidence
-from filters.texts.name_characters import SURNAMES, THINGS
+from filters.texts.name_characters import RARE_SURNAMES, SURNAMES, THINGS
 from filters.texts.name_scores import WEIGHTS
+from filters.texts.person_nouns import FOUND
 from filters.texts.words import tagged
 from filters.zh import simplify
 
@@ -39,6 +40,9 @@ Example = tuple[dict[str, float], bool, float]
 Doubles = npt.NDArray[np.float64]
 _UNLISTED, _ALONE, _SWAPPED, _WORD, _CAPTION, _LISTING = 0.5, 0.3, 0.1, 0.03, 0.25, 0.06
 _INSERTED, _THING, _OTHERS = 0.1, 0.1, 0.2
+SETS, JUDGED = ("people", "captions", "names"), ("people", "captions")
+"""What is learnt from, and what cross-validation judges."""
+_FIRST = "路党班图连全应向来万由简索皮池宫支商查古门楼校油香铁银青雪鲜黑种相保利达满展才车单常高管解江文方"
 _LEAST_SEEN, _SHRINKAGE = 4, 0.3
 
 
@@ -46,8 +50,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lists", type=Path)
     lists = parser.parse_args().lists
-    of_people = row_examples("people")
-    rows = [*of_people.values(), *unlisted_examples(of_people).values(), *row_examples("names").values()]
+    of_rows = {name: row_examples(name) for name in SETS}
+    rows = [examples for of_set in of_rows.values() for examples in of_set.values()]
+    for name in JUDGED:
+        rows += unlisted_examples(of_rows[name]).values()
     found = fitted([example for examples in [*rows, outside_examples(lists)] for example in examples])
     lines = [f"{kind}\t{weight:.2f}\n" for kind, weight in sorted(found.items())]
     head = "# What one of each kind of evidence adds, fitted by infra/bench/name_weights.py.\n"
@@ -78,7 +84,8 @@ def _of_row(row: Row, names: frozenset[str]) -> Iterator[Example]:
     for _ in range(3 if spans else 0):
         start, end = chance.choice(sorted(spans))
         before = frozenset(name for name in spans if name[1] <= start)
-        yield from _examples([(text[:start] + chance.choice(_words()) + text[end:], before)], _SWAPPED)
+        for other in (chance.choice(_words()), chance.choice(_FIRST) + chance.choice(_second())):
+            yield from _examples([(text[:start] + other + text[end:], before)], _SWAPPED)
 
 
 @contextmanager
@@ -96,6 +103,12 @@ def _words() -> list[str]:
     return [
         word for word, count, tag in _dictionary() if 2 <= len(word) <= 4 and count >= 15 and _is_no_name(word, tag)
     ]
+
+
+@cache
+def _second() -> list[str]:
+    """Common words of two characters: behind a surname that is a word they are no given name."""
+    return [word for word, count, tag in _dictionary() if len(word) == 2 and count >= 200 and tag[0] in "nvad"]
 
 
 def outside_examples(lists: Path) -> list[Example]:
@@ -174,10 +187,11 @@ def _examples(rows: Iterable[Row], weight: float) -> Iterator[Example]:
         for place, begin in enumerate(begins[:-1]):
             if begin in whose:
                 first = begins.index(whose[begin]) if whose[begin] in begins else place
-                before[first:place] = [(name_evidence.FOUND, "nr")] * (place - first)
-            for found in name_candidates.candidates(words, place):
+                before[first:place] = [(FOUND, "nr")] * (place - first)
+            seen = [*before[:place], *words[place:]]
+            for found in name_candidates.candidates(seen, place):
                 is_name = (begin, begin + len(found.name)) in names
-                yield name_evidence.evidence([*before[:place], *words[place:]], place, found), is_name, weight
+                yield name_evidence.evidence(seen, place, found), is_name, weight
 
 
 def fitted(examples: list[Example]) -> dict[str, float]:
@@ -220,7 +234,7 @@ def _dictionary() -> list[tuple[str, int, str]]:
 
 
 def _is_no_name(word: str, tag: str) -> bool:
-    return word[0] in SURNAMES and not tag.startswith("nr") and tag[0] in "nvabd"
+    return word[0] in SURNAMES | RARE_SURNAMES and not tag.startswith("nr") and tag[0] in "nvabd"
 
 
 if __name__ == "__main__":
