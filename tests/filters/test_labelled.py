@@ -18,7 +18,7 @@ FLOORS = {
     "language": (0.95, 0.95),
     "names": (0.98, 0.93),
     "people": (0.96, 0.9),
-    "captions": (0.98, 0.85),
+    "captions": (0.94, 0.78),
 }
 
 
@@ -32,7 +32,7 @@ def figures(half: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", FLOORS)
 def test_what_reads_texts_is_right_as_often_as_was_reported(name: str) -> None:
-    found = figures("tuning" if name == "captions" else "reported")[name]
+    found = figures("reported")[name]
     assert (found["precision"], found["recall"]) >= FLOORS[name]
     assert found["recall"] >= FLOORS[name][1]
 
