@@ -268,6 +268,13 @@ def _size_of(path: str) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
+def _make_folders(above: Path, folder: Path) -> None:
+    """Make a folder and those between it and `above`, which must be there: a run that vanished is not made anew."""
+    for name in folder.relative_to(above).parts:
+        above /= name
+        above.mkdir(exist_ok=True)
+
+
 class Attempt:
     """One try at a part: files are written under temporary names and published together just before the record."""
 
@@ -279,7 +286,7 @@ class Attempt:
         self._roles: dict[str, tuple[Path, Path]] = {}
         self._digested: dict[str, DigestedWriter] = {}
         with disk_faults(folder.path):
-            folder.path.mkdir(exist_ok=True)  # and not the run's own folder: one that vanished is not made anew
+            _make_folders(folder.path.parent, folder.path)
 
     def path(self, role: str, suffix: str, plain_name: str | None = None) -> Path:
         """Where to write `role` for now; its name will be `part-<index>.<attempt>.<suffix>`, or `plain_name`."""
@@ -287,7 +294,7 @@ class Attempt:
         final = self._folder.path / name
         temporary = final.with_name(f".{final.name}.{self._id}.tmp")
         with disk_faults(final):
-            final.parent.mkdir(exist_ok=True)
+            _make_folders(self.folder, final.parent)
         self._roles[role] = (temporary, final)
         return temporary
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
+from pipelines.known_parts import KNOWN_FOLDER
 from pipelines.launch import RunResult, run_recipe
 from pipelines.progress import Progress
 from shards.stores.object_store import ObjectStore
@@ -40,8 +41,8 @@ def stored(bucket: Bucket, below: str = f"{RUN}/") -> dict[str, str]:
 
 
 def kept_in(folder: Path) -> dict[str, str]:
-    """The same of a local folder."""
-    files = (path for path in folder.rglob("*") if path.is_file())
+    """The same of a local folder, but for what its driver knew of parts, which a run on a store does not keep."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.parent != folder / KNOWN_FOLDER)
     return {_plain(str(path.relative_to(folder))): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

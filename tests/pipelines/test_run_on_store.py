@@ -13,7 +13,6 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli import app
-from pipelines.known_parts import KNOWN_FOLDER
 from shards.errors import DiskError, OutputInUseError, UsageError
 from shards.lease import Lease, holder_of, holds
 from shards.storage import open_run_folder
@@ -30,7 +29,7 @@ _CLOCKS = {"run.json", "health.html"}
 
 @dataclass(frozen=True)
 class Small:
-    """A small recipe, and what a local run of it leaves, but for what its driver knew of parts."""
+    """A small recipe, and what a local run of it leaves."""
 
     recipe: dict[str, Any]
     site: Server
@@ -53,7 +52,6 @@ def small(tmp_path_factory: pytest.TempPathFactory, site: Server) -> Small:
     rules = {"no_chinese": "zh_chars >= 1", "near_duplicate": "dup_rank = 1"}
     recipe = table_recipe(write_csv(home / "t.csv", rows), rules, network={"allow_private": [site.address]})
     run_inline(recipe, home / "run")
-    shutil.rmtree(home / "run" / KNOWN_FOLDER)
     return Small(recipe, site, kept_in(home / "run"))
 
 

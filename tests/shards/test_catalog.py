@@ -26,6 +26,7 @@ def commit(run: Path, step: str, index: int, mark: str, table: pa.Table, role: s
 def run(tmp_path: Path) -> Path:
     """Two samples of the latest plan, one of an earlier recipe, and a released manifest."""
     folder = tmp_path / "it's a run"
+    folder.mkdir()
     commit(folder, "admit", 0, NEW, pa.table({"uid": ["a"]}))
     commit(folder, "admit", 1, NEW, pa.table({"uid": ["b"], "extra": [1]}))
     commit(folder, "admit", 0, OLD, pa.table({"uid": ["old"]}))

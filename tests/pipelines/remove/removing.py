@@ -47,6 +47,11 @@ def files_of(folder: Path) -> dict[str, str]:
     }
 
 
+def lasting(files: dict[str, str], passing: tuple[str, ...]) -> dict[str, str]:
+    """The files but for those whose places begin so."""
+    return {place: digest for place, digest in files.items() if not place.startswith(passing)}
+
+
 def places_of(needle: bytes, folder: Path) -> list[str]:
     """Files that hold some bytes anywhere: as they are, unzipped, or in a cell of a table."""
     return [
