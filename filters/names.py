@@ -14,7 +14,7 @@ from filters.texts.beside import beside_of
 from filters.texts.dotted_names import replace_dotted
 from filters.texts.name_candidates import pairs, with_surnames
 from filters.texts.name_characters import COMPOUND_SURNAMES, DOTS, RARE_SURNAMES, SURNAMES
-from filters.texts.name_scores import name_in
+from filters.texts.name_scores import Names
 from filters.texts.person_nouns import BEFORE_RARE, FOUND
 from filters.texts.unknown_words import Word
 from filters.texts.words import tagged
@@ -88,16 +88,16 @@ def _batches(texts: list[str]) -> Iterator[list[str]]:
 
 def _masked(texts: list[str], mask: str) -> list[str]:
     words = with_surnames(tagged([replace_dotted(text, FOUND) for text in texts]))
-    pieces, place = [], 0
+    names, pieces, place = Names(words), [], 0
     while place < len(words):
         word = words[place][0]
         if word in "《〈":
             stop = _end_of_title(words, place)
             pieces += [word for word, _ in words[place:stop]]
             place = stop
-        elif (found := name_in(words, place) if _may_begin(words, place) else None) is not None:
+        elif (found := names.begins(place) if _may_begin(words, place) else None) is not None:
             pieces.append(mask + found.rest)
-            words[place : place + found.taken] = [(FOUND, "nr")] * found.taken
+            names.take(place, found.taken, (FOUND, "nr"))
             place += found.taken
         else:
             pieces.append(word)

@@ -19,6 +19,8 @@ _PLACES = frozenset(_BEFORE_DOTS.split())
 
 def replace_dotted(text: str, mask: str) -> str:
     """The text with each such name replaced; titles that begin or end there stay, and so do places, goods and shops."""
+    if DOTS.isdisjoint(text):
+        return text
     return _NAME.sub(lambda match: mask + match[0][_length(text, match) :] if _is_name(text, match) else match[0], text)
 
 

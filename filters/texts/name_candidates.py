@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from filters.texts.minority_names import is_minority_name, minority_pairs
@@ -11,6 +10,7 @@ from filters.texts.name_characters import (
     CUE_WORDS,
     JAPANESE_ENDS,
     JAPANESE_SURNAMES,
+    LISTS,
     NOT_GIVEN,
     NOT_NAMES,
     NOT_STARTS,
@@ -23,7 +23,6 @@ from filters.texts.person_nouns import MADE_UP_ENDS, is_expected
 from filters.texts.unknown_words import Word
 from filters.texts.words import is_in_dictionary
 
-LISTS = Path(__file__).parent / "lists"
 PEOPLE = LISTS / "people.txt"
 _FIRST_HAN, _LAST_HAN = "\u4e00", "\U0003ffff"
 _MOST = 6
@@ -64,12 +63,13 @@ def pairs() -> frozenset[str]:
 
 def with_surnames(words: list[Word]) -> list[Word]:
     """The words, those that no dictionary has cut before a surname: 班陈 of 三班陈思源 is no word."""
+    distinct = {word for word, _ in words}
+    cut = {word for word in distinct if len(word) == 2 and _ends_in_surname(word) and not is_known(word)}
+    if not cut:
+        return words
     found: list[Word] = []
     for word, tag in words:
-        if len(word) == 2 and _ends_in_surname(word) and not is_known(word):
-            found += [(word[0], tag), (word[1], tag)]
-        else:
-            found.append((word, tag))
+        found += [(word[0], tag), (word[1], tag)] if word in cut else [(word, tag)]
     return found
 
 

@@ -11,6 +11,7 @@ from filters.texts.name_characters import (
     CUE_WORDS,
     FOLLOWERS,
     FOOD_ENDS,
+    LONG_ROLES,
     LONG_THINGS,
     NOT_GIVEN,
     PLACE_GIVEN,
@@ -26,6 +27,8 @@ from filters.texts.person_nouns import FOUND, SIGNS_OF_LISTS, person_before
 from filters.texts.unknown_words import Word, emission_odds
 from filters.texts.words import tagged
 
+_ENDS_AS_ACT = frozenset("教带在为给向从送抱骑唱弹拉打跳做写画拍摄饰演讲说领获到站坐走看吃喝")
+_OF_FAMILIES = frozenset("家氏府村庄公")
 _GOES_ON = frozenset("为在和与对向从是的把被将也说给")
 """What a tagger joins to the end of a name although it is a word of its own."""
 
@@ -39,7 +42,7 @@ def evidence(words: Sequence[Word], place: int, found: Candidate) -> dict[str, f
     if is_listed:
         inner = _of_listed(words, place, found)
     elif found.kind == "chinese":
-        inner = itertools.chain(_of_characters(found), _of_words(words, place, found))
+        inner = itertools.chain(_of_characters(found), _of_words(words, place, found), _of_border(words, place, found))
     else:
         inner = iter([(f"{found.kind} {min(len(found.name), 4)}", 1.0)])
     held = dict(inner)
@@ -61,10 +64,12 @@ def evidence(words: Sequence[Word], place: int, found: Candidate) -> dict[str, f
 
 
 _TELLS = "start|role|role sign|person|person sign|name list|list|sign|title|dot"
-_TELLS_BEHIND = "end|cue|act|weak|listed|follower|long follower"
+_TELLS_BEHIND = "end|cue|office|act|weak|listed|follower|long follower"
 _TELLS_OF_LISTED = {sign: sign for sign in f"{_TELLS}|{_TELLS_BEHIND}".split("|")} | {"name": "name list"}
 """The signs beside a listed name that are told apart, by what they count as."""
 
+_TITLES_BEHIND = frozenset(role for role in LONG_ROLES if role[-1] in "长员师授士席任理记官监兵警教")
+"""What someone is called behind the name: 护士长, 研究员."""
 _LENGTHS_OF_CUES = tuple(sorted({len(cue) for cue in CUE_WORDS}))
 _PERSONS = frozenset({"role", "role sign", "person", "person sign", "name list"})
 _CUED_BEFORE = frozenset({"role", "role sign", "name list"})
@@ -106,6 +111,16 @@ def _of_listed(words: Sequence[Word], place: int, found: Candidate) -> Iterator[
         ahead = found.rest or "".join(word for word, _ in words[place + found.taken : place + found.taken + 1])
         if len(ahead) == 1 and ahead in COMMON_GIVEN and odds(ahead, 2) > 0.5:
             yield "listed goes on", 1.0
+
+
+def _of_border(words: Sequence[Word], place: int, found: Candidate) -> Iterator[tuple[str, float]]:
+    """Whether the last character begins a word with the next: 溪山 of 范宽溪山行旅图."""
+    following = found.rest or (words[place + found.taken][0] if place + found.taken < len(words) else "")
+    if following and is_known(found.given[-1] + following[0]):
+        is_common = found.given[-1] in COMMON_GIVEN
+        yield f"joins {len(found.given)}{' common' if is_common else ''}", 1.0
+        if len(found.given) == 2 and found.name[:2] in people():
+            yield "joins after listed", 1.0
 
 
 def _of_rest(words: Sequence[Word], place: int, found: Candidate) -> Iterator[tuple[str, float]]:
@@ -153,6 +168,12 @@ def _of_characters(found: Candidate) -> Iterator[tuple[str, float]]:
         yield "weak surname", 1.0
     if not NOT_GIVEN.isdisjoint(given):
         yield "not given", 1.0
+    if given[-1] in NOT_GIVEN:
+        yield "ends not given", 1.0
+    if given[-1] in _ENDS_AS_ACT:
+        yield "ends in an act", 1.0
+    if len(given) == 2 and given[0] in _OF_FAMILIES:
+        yield "family's", 1.0
     if len(given) == 2 and found.name[:2] in people():
         yield "extends listed", 1.0
     if given[-1] in PLACE_GIVEN:
@@ -226,6 +247,8 @@ def _after(words: Sequence[Word], place: int, rest: str) -> list[str]:
     found = [f"thing {each}" for each in _things(words, place, rest)]
     if any(ahead[:length] in CUE_WORDS for length in _LENGTHS_OF_CUES):
         found.append("cue")
+    elif any(ahead[:length] in _TITLES_BEHIND for length in (4, 3, 2)):
+        found.append("office")
     elif ahead.startswith(ACTS):
         found.append("act")
     elif ahead.startswith(WEAK_CUES):
@@ -247,12 +270,14 @@ def _begins_listed(text: str) -> bool:
 def _things(words: Sequence[Word], place: int, rest: str) -> Iterator[str]:
     """Where among the nouns behind a name a thing is: next to it, near or last."""
     nouns = _nouns(words, place, rest)
+    if not _WORKS.isdisjoint(nouns[1:]) or _is_of_a_time(words, place, rest, nouns):
+        return
     for number, noun in enumerate(nouns):
         if is_thing_word(noun) and (len(noun) > 1 or number == 0):
             yield "next" if number == 0 else "near"
             return
         if number == 0 and noun in CUE_WORDS:
-            if len(nouns) > 1 and nouns[1].endswith(_INSTITUTIONS):
+            if any(each.endswith(_INSTITUTIONS) for each in nouns[1:3]):
                 yield "near"
             return
         if len(noun) > 1 and number < 3 and not noun.endswith(_PICTURES):
@@ -264,6 +289,19 @@ def _things(words: Sequence[Word], place: int, rest: str) -> Iterator[str]:
                 return
 
 
+def _is_of_a_time(words: Sequence[Word], place: int, rest: str, nouns: Sequence[str]) -> bool:
+    """Whether a school or the like is where someone was then: 大学 of 撒贝宁大学时."""
+    if not nouns:
+        return False
+    behind = words[place + 1 - bool(rest) : place + 2 - bool(rest)]
+    return bool(behind) and behind[0][0].startswith(("时", "期间", "毕业", "任教", "读书", "讲学"))
+
+
+_WORKS_OF_ART = """
+    照 图 图轴 立轴 手卷 扇面 年画 砖雕 木雕 石雕 雕塑 塑像 雕像 泥人 剪纸 剧照 旧影 海报 皮影 邮票
+"""
+_WORKS = frozenset(_WORKS_OF_ART.split())
+"""What shows a person with something: 齐白石虾图立轴, 秋瑾男装照."""
 _NOT_CALLED = """
     面无 面对 面带 面色 面向 面前 表示 表演 表达 表情 服装 服饰 球迷 球衣 街拍 街头 家中 家人 站在 站着
     站起 站上 站立 站到 装扮 墓前 墓地 墓碑 糖人 表彰 服务 面试 镇守 市场 派出
@@ -283,6 +321,11 @@ _INSTITUTIONS = (
     "研究会",
     "读书会",
     "协会",
+    "俱乐部",
+    "会所",
+    "公司",
+    "大赛",
+    "比赛",
 )
 _PICTURES = ("照片", "图片", "相片", "名片", "影片", "短片", "唱片", "贺卡", "书法", "领奖", "颁奖", "获奖", "等奖")
 

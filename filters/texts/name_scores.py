@@ -1,9 +1,11 @@
 """Whether some words of a text begin with a person's name: the sum of the weights of what speaks for it."""
 
 import functools
+from array import array
 from collections.abc import Mapping, Sequence
 
-from filters.texts.name_candidates import LISTS, Candidate, candidates
+from filters.texts.name_candidates import Candidate, candidates
+from filters.texts.name_characters import LISTS
 from filters.texts.name_evidence import evidence
 from filters.texts.unknown_words import Word
 
@@ -17,9 +19,27 @@ _THINGS = frozenset({"after thing next", "L after thing next"})
 _ROLES = frozenset({"before role", "before role sign", "L before role", "L before role sign"})
 
 
-def name_in(words: Sequence[Word], place: int) -> Candidate | None:
-    """The name that begins with the word at `place`, if any."""
-    return _name_in(tuple(words[max(0, place - BACK) : place + AHEAD]), min(place, BACK))
+class Names:
+    """The names among some words; words that stand among the same ones again are weighed once."""
+
+    def __init__(self, words: list[Word]) -> None:
+        self.words = words
+        self._numbers: dict[Word, int] = {}
+        self._text = array("i", [self._numbers.setdefault(word, len(self._numbers)) for word in words])
+        self._found: dict[tuple[int, bytes], Candidate | None] = {}
+
+    def begins(self, place: int) -> Candidate | None:
+        """The name that begins with the word at `place`, if any."""
+        first = max(0, place - BACK)
+        window = place - first, self._text[first : place + AHEAD].tobytes()
+        if window not in self._found:
+            self._found[window] = _name_in(tuple(self.words[first : place + AHEAD]), place - first)
+        return self._found[window]
+
+    def take(self, place: int, number: int, word: Word) -> None:
+        """Put a word in place of each of those that hold a name."""
+        self.words[place : place + number] = [word] * number
+        self._text[place : place + number] = array("i", [self._numbers.setdefault(word, len(self._numbers))] * number)
 
 
 def forget() -> None:

@@ -48,7 +48,7 @@ LIKE_PEER = [
 
 HOSTILE = {
     "one_character": "王", "names": "王小明", "words": "王小", "zalgo": "a\u0335\u0336\u0337", "brackets": "（[{(",
-    "digits": "1", "rare": "龥", "titles": "《王",
+    "roles": "员于", "surnames": "周杰", "digits": "1", "rare": "龥", "titles": "《王",
     "addresses": "a@b.", "contacts": "微信", "groups": "群", "buttons": "点击查看",
     "entities": "&amp;", "traditional": "漢",
     "emoji": "😀", "spaces": " 王", "kana": "のア", "latin": "aé1",

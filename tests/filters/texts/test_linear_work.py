@@ -20,6 +20,7 @@ HOSTILE = [
     "王",
     "龥",
     "王小",
+    "员于",
     "刘德华",
     "a\u0335",
     "(",
@@ -79,7 +80,7 @@ def test_a_name_is_looked_for_a_few_words_ahead_however_long_the_text_is() -> No
             return found
 
     words = Counted([("王", "nr"), ("小", "nr")] * 5_000)
-    name_scores.name_in(words, 0)
+    name_scores.Names(words).begins(0)
     assert Counted.read < 60
 
 
