@@ -13,7 +13,7 @@ WEIGHTS = LISTS / "name_weights.tsv"
 """Fitted by infra/bench/name_weights.py."""
 BACK, AHEAD = 4, 10
 """How many words before and from its first word on a name is told by."""
-LEAST = 1.0
+LEAST = 1.5
 """What the weights of a name add up to: above 0.0 a name is likelier than not, and a wrong mask harms more."""
 _THINGS = frozenset({"after thing next", "L after thing next"})
 _ROLES = frozenset({"before role", "before role sign", "L before role", "L before role sign"})
