@@ -118,6 +118,7 @@ def _run(folder: Path, num_parts: int) -> dict[str, Any]:
 def _commit(folder: Path, num_parts: int) -> None:
     """Parts as workers commit them and a driver notes them, not forced to disk, which is not what is measured."""
     StepFolder.is_synced = False
+    folder.mkdir()
     done, known = StepFolder(folder, STEP), KnownParts(folder / KNOWN_FOLDER / f"{STEP}.jsonl")
     for index in range(num_parts):
         attempt = Attempt(done, index)
