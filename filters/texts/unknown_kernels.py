@@ -49,8 +49,7 @@ def likeliest_states(
             expected[:] = False
             best[:] = -np.inf
             opened[:] = -np.inf
-            for number in range(num_opening):
-                emitted[number] = emissions[kind, opening[number]]
+            emitted[:] = emissions[kind][opening]
             for state in range(num_states):
                 if not reached[state]:
                     continue
@@ -68,23 +67,47 @@ def likeliest_states(
                     if value >= best[following]:
                         best[following] = value
                         came_from[place, following] = state
-            for number in range(num_opening):
-                if opened[number] > -np.inf:
-                    following = opening[number]
-                    expected[following] = True
-                    best[following] = opened[number]
-                    came_from[place, following] = opened_by[number]
-            is_any_own = False
-            for state in range(num_states):
-                is_any_own |= expected[state] and allowed[kind, state]
-            for state in range(num_states):
-                values[state] = best[state]
-                reached[state] = expected[state] and (allowed[kind, state] or not is_any_own)
-        last = -1
-        for state in range(num_states):
-            if reached[state] and (last < 0 or values[state] >= values[last]):
-                last = state
-        for place in range(end - 1, first - 1, -1):
-            way[place] = last
-            last = came_from[place, last]
+            _begin_words(opening, opened, opened_by, expected, best, came_from[place])
+            values[:] = best
+            _keep_own(reached, expected, allowed[kind])
+        _walk_back(way, came_from, first, end, _likeliest(reached, values))
     return way
+
+
+@compiled
+def _begin_words(
+    opening: Integers, opened: Doubles, opened_by: Integers, expected: Bools, best: Doubles, came_from: States
+) -> None:
+    """Put the best steps to the states that words begin with beside those inside of words."""
+    for number in range(len(opening)):
+        if opened[number] > -np.inf:
+            following = opening[number]
+            expected[following] = True
+            best[following] = opened[number]
+            came_from[following] = opened_by[number]
+
+
+@compiled
+def _keep_own(reached: Bools, expected: Bools, own: Bools) -> None:
+    """Reached are those expected states that the character can stand at; all of them where it can at none."""
+    is_any_own = False
+    for state in range(len(expected)):
+        is_any_own |= expected[state] and own[state]
+    for state in range(len(expected)):
+        reached[state] = expected[state] and (own[state] or not is_any_own)
+
+
+@compiled
+def _likeliest(reached: Bools, values: Doubles) -> int:
+    last = -1
+    for state in range(len(values)):
+        if reached[state] and (last < 0 or values[state] >= values[last]):
+            last = state
+    return last
+
+
+@compiled
+def _walk_back(way: States, came_from: States, first: int, end: int, last: int) -> None:
+    for place in range(end - 1, first - 1, -1):
+        way[place] = last
+        last = came_from[place, last]

@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from contextvars import copy_context
-from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,19 +14,15 @@ def within(longest_s: float, call: Callable[[], T]) -> T:
 
     Such a call is left to itself, in a thread that keeps no process alive: it may still take effect.
     """
-    ended: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
-    threading.Thread(target=copy_context().run, args=(_make, call, ended), daemon=True).start()
-    try:
-        value, fault = ended.get(timeout=longest_s)
-    except Empty:
-        raise TimeoutError(f"not done after {longest_s:g} s") from None
-    if fault is not None:
-        raise fault
-    return value  # type: ignore[return-value]  # None is what the call gave, too
+    answer: Future[T] = Future()
+    threading.Thread(target=copy_context().run, args=(_make, call, answer), daemon=True).start()
+    if not wait([answer], longest_s).done:
+        raise TimeoutError(f"not done after {longest_s:g} s")
+    return answer.result()
 
 
-def _make(call: Callable[[], T], ended: "SimpleQueue[tuple[T | None, BaseException | None]]") -> None:
+def _make(call: Callable[[], T], answer: Future[T]) -> None:
     try:
-        ended.put((call(), None))
+        answer.set_result(call())
     except BaseException as fault:  # noqa: BLE001 - it is raised where the call was made
-        ended.put((None, fault))
+        answer.set_exception(fault)

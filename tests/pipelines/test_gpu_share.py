@@ -1,5 +1,7 @@
 """Tasks that use a GPU ask Ray for a share of one, where there are any, or will be."""
 
+from typing import Any
+
 import pytest
 
 from pipelines.cluster.call import Around
@@ -35,7 +37,8 @@ def asked(nodes: list[Node], place: Place, gpus: float = 0.5, is_cluster: bool =
     """The share of a GPU that Ray is asked for."""
     pool = object.__new__(RayPool)
     pool._call, pool._around, pool._waiting = Remote(), Around(), {}
-    pool._head = Head() if is_cluster else None  # type: ignore[assignment]  # as far as it is used
+    head: Any = Head() if is_cluster else None
+    pool._head = head
     pool._offers = Offers(lambda: nodes, 1)
     pool.start_at(place, print, 1, cpus=1.0, gpus=gpus)
     told: float | None = pool._call.options_told.get("num_gpus")
