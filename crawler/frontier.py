@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -83,6 +84,7 @@ class Limits:
         return host in self.hosts or host.endswith(self.suffixes)
 
 
+@lru_cache(1 << 16)
 def host_key(host: str) -> int:
     """Where a host stands among all, 0 to 2^64 - 1: the same in every round and on every machine."""
     return int.from_bytes(hashlib.blake2b(host.encode(), digest_size=8).digest(), "big")

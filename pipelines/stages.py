@@ -57,6 +57,7 @@ STAGES = (
 WORK: Mapping[str, Work] = {
     "frontier-shuffle": frontier.shuffle,
     "frontier-known": frontier.update,
+    "frontier-cut": frontier.cut_round,
     "frontier": frontier.plan_round,
     "crawl": crawl.crawl,
     "search": search.search,

@@ -2,46 +2,66 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crawler.crawl.known_urls import COUNTS
 from crawler.frontier import FRONTIER, lane_of
 from shards.tables import read_rows
 
-_ORDER = [("worth", "descending"), ("depth", "ascending"), ("place", "ascending")]
+
+class Cut(NamedTuple):
+    """The last candidates that a round takes: those of a worth, depth and place, all of them in the ranges before
+    `last_range`, and `num_urls` in that one."""
+
+    worth: int
+    depth: int
+    place: int
+    last_range: int
+    num_urls: int
+
+    def most_of(self, number: int) -> int:
+        """How many of the last candidates come from a range."""
+        return self.num_urls if number == self.last_range else _ALL if number < self.last_range else 0
+
+
 _ALL = 2**62
+_KEYS = ["worth", "depth", "place"]
+_ORDER = [("worth", "descending"), ("depth", "ascending"), ("place", "ascending")]
 
-Cut = tuple[int, int, int, int]
-"""Worth, depth and place of the last candidates that are taken, and how many of those of one range."""
 
+def cut_of(counts_paths: Sequence[Path], max_pages: int) -> Cut | None:
+    """Where all ranges together are cut to give `max_pages`, by their COUNTS; None: nowhere.
 
-def cut_of(counts_paths: Sequence[Path], max_pages: int, number: int) -> Cut | None:
-    """Where the range of that number is cut, so that all ranges together give `max_pages`; None: nowhere.
-
-    More worth comes first, then nearness to a seed, then each host in turn, then the order of ranges.
+    More worth comes first, then nearness to a seed, then each host in turn, then the order of ranges. Held is one row
+    a worth, depth and place, however many ranges there are.
     """
-    tables = [read_rows(path) for path in counts_paths]
-    places = [pa.array(np.full(table.num_rows, place)) for place, table in enumerate(tables)]
-    counts = pa.concat_tables(
-        [table.append_column("range", place) for table, place in zip(tables, places, strict=True)]
-        or [COUNTS.empty_table().append_column("range", pa.array([], pa.int64()))]
-    ).sort_by([*_ORDER, ("range", "ascending")])
+    counts = COUNTS.empty_table()
+    for path in counts_paths:
+        both = pa.concat_tables([counts, read_rows(path)]).group_by(_KEYS, use_threads=False)
+        counts = both.aggregate([("num_urls", "sum")]).rename_columns(COUNTS.names)
+    counts = counts.sort_by(_ORDER)
     totals = np.cumsum(counts["num_urls"].to_numpy())
     if not len(totals) or totals[-1] <= max_pages:
         return None
     at = int(np.searchsorted(totals, max_pages, side="right"))
-    worth, depth, place, num_urls, last_range = (counts[name][at].as_py() for name in counts.column_names)
-    if number == last_range:
-        return worth, depth, place, num_urls - (int(totals[at]) - max_pages)
-    return worth, depth, place, _ALL if number < last_range else 0
+    last = counts.slice(at, 1).to_pylist()[0]
+    left = max_pages - int(totals[at]) + last["num_urls"]
+    for number, path in enumerate(counts_paths):
+        num_urls = _num_like(last, path)
+        if num_urls > left:
+            return Cut(last["worth"], last["depth"], last["place"], number, left)
+        left -= num_urls
+    raise AssertionError("the ranges hold what was counted")
 
 
-def frontier_of(candidates: pa.Table, cut: Cut | None, lanes: int) -> pa.Table:
-    """The FRONTIER rows of one range's candidates (by host and url): what a cut leaves of them, by lane."""
+def frontier_of(candidates: pa.Table, number: int, cut: Cut | None, lanes: int) -> pa.Table:
+    """The FRONTIER rows of a range's candidates (by host and url): what a cut leaves of them, by lane."""
     if cut is not None:
-        candidates = _taken(candidates, cut)
+        candidates = _taken(candidates, cut, cut.most_of(number))
     hosts = candidates["host"].combine_chunks().dictionary_encode()
     lane = np.array([lane_of(host, lanes) for host in hosts.dictionary.to_pylist()], np.int32)
     table = candidates.append_column("lane", pa.array(lane[hosts.indices.to_numpy()], pa.int32()))
@@ -49,10 +69,15 @@ def frontier_of(candidates: pa.Table, cut: Cut | None, lanes: int) -> pa.Table:
     return table.select(FRONTIER.names).combine_chunks().take(pa.array(order))
 
 
-def _taken(candidates: pa.Table, cut: Cut) -> pa.Table:
-    worth, depth, place, num_of_last = cut
+def _num_like(last: dict[str, int], counts_path: Path) -> int:
+    same = [pc.field(key) == last[key] for key in _KEYS]
+    rows = read_rows(counts_path).filter(same[0] & same[1] & same[2])
+    return int(pc.sum(rows["num_urls"]).as_py() or 0)
+
+
+def _taken(candidates: pa.Table, cut: Cut, num_of_last: int) -> pa.Table:
     keys = np.stack([-candidates["worth"].to_numpy(), candidates["depth"].to_numpy(), candidates["place"].to_numpy()])
-    last = np.array([[-worth], [depth], [place]])
+    last = np.array([[-cut.worth], [cut.depth], [cut.place]])
     differs = keys != last
     first = differs.argmax(axis=0)
     columns = np.arange(keys.shape[1])

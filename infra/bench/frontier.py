@@ -120,9 +120,9 @@ def update(folder: Path, out: Path) -> Figures:
         known = known.filter(pa.array(range_of_hosts(known["host"], num_ranges) == place))
         num_known += update_known([read_bucket(shuffled, place), known], Budget(MAX_PAGES_PER_HOST), paths)[0]
     num_chosen = 0
+    cut = cut_of([paths.counts for paths in made], sum(rows) // 10)
     for place, paths in enumerate(made):
-        cut = cut_of([other.counts for other in made], sum(rows) // 10, place)
-        chosen = frontier_of(read_rows(paths.candidates), cut, LANES)
+        chosen = frontier_of(read_rows(paths.candidates), place, cut, LANES)
         write_table(out / f"frontier-{place:04d}", chosen)
         num_chosen += chosen.num_rows
     return {"ranges": num_ranges, "known": num_known, "chosen": num_chosen}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from crawler.crawl.frontier_cut import cut_of, frontier_of
+from crawler.crawl.frontier_cut import Cut, cut_of, frontier_of
 from crawler.crawl.known_urls import (
     KNOWN,
     Budget,
@@ -28,6 +28,7 @@ NUM_LINKS = "links"
 """In a crawled part's facts: how many links it found."""
 
 _LANES = "lanes"
+_CUT = "cut"
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,11 @@ def planned_round(flow: Flow, number: int, known: Known, settings: list[object])
         return Round(mark, known, {})
     else:
         known = yield from _updated(flow, mark, known)
-        shared = {"round": number, "left": left, "ranges": list(known.parts)}
-        frontier = _tasks(flow, "frontier", mark, [{**shared, "range": place} for place in range(len(known.parts))])
+        cut = _tasks(flow, "frontier-cut", mark, [{"left": left, "ranges": list(known.parts)}])
+        yield cut
+        shared = {"round": number, "cut": flow.context.record(cut.tasks[0].ref).meta[_CUT]}
+        ranges = [{**shared, "known": part, "range": place} for place, part in enumerate(known.parts)]
+        frontier = _tasks(flow, "frontier", mark, ranges)
     yield frontier
     lanes: dict[int, tuple[list[PartRef], int]] = {}
     for task in frontier.tasks:
@@ -122,15 +126,21 @@ def update(job: Job) -> Outcome:
     return Outcome(num_known, meta={"candidates": num_candidates})
 
 
+def cut_round(job: Job) -> Outcome:
+    """Where the candidates of all ranges are cut, so that the round takes no more pages than are left."""
+    cut = cut_of(job.paths("ranges", "counts"), job.task.inputs["left"])
+    return Outcome(0, meta={_CUT: cut and list(cut)})
+
+
 def plan_round(job: Job) -> Outcome:
     """The URLs of one round from one range of hosts, by lane: the seeds, or the best of what nobody has visited."""
     path, lanes = job.attempt.path("rows", "parquet"), job.recipe.crawler.lanes
     if job.task.inputs["round"] == 0:
         frontier = first_round(_source(job).seeds, lanes, job.task.inputs["left"])
     else:
-        number, ranges = job.task.inputs["range"], job.task.inputs["ranges"]
-        cut = cut_of(job.paths("ranges", "counts"), job.task.inputs["left"], number)
-        frontier = frontier_of(read_rows(job.context.path(ranges[number], "candidates")), cut, lanes)
+        cut = job.task.inputs["cut"]
+        candidates = read_rows(job.path("known", "candidates"))
+        frontier = frontier_of(candidates, job.task.inputs["range"], cut and Cut(*cut), lanes)
     write_table(path, frontier)
     drop_taken_down(path, job.context.run)
     counted = read_rows(path, ["lane"])["lane"].value_counts().to_pylist()

@@ -15,6 +15,9 @@ _Item = TypeVar("_Item")
 SHUFFLE_ROWS = 1_000_000
 """Rows that one shuffle task sorts in memory."""
 
+_SLICE_ROWS, _SLICE_ROWS_A_BUCKET = 65_536, 256
+"""Rows that are dealt at once: few enough to lie in the processor's cache, but for very many buckets."""
+
 
 def uid_words(uids: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.uint64]:
     """The upper and lower 64 bits of each uid, in the order of its hex digits: uint64 [n, 2]."""
@@ -34,14 +37,18 @@ def bucket_of_uids(uids: pa.ChunkedArray | pa.Array, num_buckets: int) -> npt.ND
 
 def write_buckets(path: Path, table: pa.Table, buckets: npt.NDArray[np.int64], num_buckets: int) -> None:
     """Write rows ordered by bucket, each bucket one row group, empty ones too; the order inside a bucket is kept."""
-    order = np.argsort(buckets, kind="stable")
-    table = table.combine_chunks()  # taking rows of a column in pieces would join the pieces anew for each bucket
-    ends = np.cumsum(np.bincount(buckets, minlength=num_buckets)).tolist()
+    pieces: list[list[pa.Table]] = [[table.schema.empty_table()] for _ in range(num_buckets)]
+    slice_rows = max(_SLICE_ROWS, _SLICE_ROWS_A_BUCKET * num_buckets)
+    for start in range(0, table.num_rows, slice_rows):
+        dealt = buckets[start : start + slice_rows]
+        rows = table.slice(start, slice_rows).combine_chunks().take(pa.array(np.argsort(dealt, kind="stable")))
+        ends = np.cumsum(np.bincount(dealt, minlength=num_buckets))
+        for bucket in np.unique(dealt).tolist():
+            first = int(ends[bucket - 1]) if bucket else 0
+            pieces[bucket].append(rows.slice(first, int(ends[bucket]) - first))
     with TableWriter(path, table.schema, read_once=True) as writer:
-        start = 0
-        for end in ends:
-            writer.write_row_group(table if num_buckets == 1 else table.take(pa.array(order[start:end])))
-            start = end
+        for found in pieces:
+            writer.write_row_group(pa.concat_tables(found))
 
 
 def read_bucket(paths: Sequence[Path], bucket: int, columns: Sequence[str] | None = None) -> pa.Table:

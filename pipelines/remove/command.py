@@ -29,7 +29,7 @@ from shards.stores.object_store import is_url
 from shards.tombstones import Tombstones, tombstones_of, uid_tombstones, write_tombstones
 
 Tell = Callable[[str], None]
-_FIRST_STEPS = ("crawl", "frontier-shuffle", "frontier-known", "frontier", "search")
+_FIRST_STEPS = ("crawl", "frontier-shuffle", "frontier-known", "frontier-cut", "frontier", "search")
 """Their files are found by what the later steps say."""
 
 

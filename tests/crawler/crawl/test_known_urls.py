@@ -55,8 +55,9 @@ def updated(folder: Path, *given: pa.Table, budget: Budget, num_ranges: int = 1)
 
 def chosen(made: list[KnownPaths], left: int = 10**9) -> list[dict[str, Any]]:
     found = []
+    cut = cut_of([paths.counts for paths in made], left)
     for number, paths in enumerate(made):
-        table = frontier_of(read_rows(paths.candidates), cut_of([p.counts for p in made], left, number), LANES)
+        table = frontier_of(read_rows(paths.candidates), number, cut, LANES)
         assert table.schema.equals(FRONTIER)
         assert table["lane"].to_pylist() == sorted(table["lane"].to_pylist())
         found += table.to_pylist()
