@@ -1,70 +1,34 @@
 """Where HTML hides an image's URL: src, lazy-loading attributes, srcset, picture, CSS backgrounds, links."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from selectolax.lexbor import LexborNode
 
+from crawler.css_images import images_of_style, images_of_value
+from crawler.image_address import (
+    MAX_ATTRIBUTE_CHARS,
+    is_fetchable,
+    is_image_link,
+    is_readable_type,
+    looks_like_url,
+    url_in,
+)
 from crawler.image_role import is_spacer_name
+from crawler.lazy_attributes import BACKGROUND_ATTRIBUTES, BACKGROUND_SETS, LAZY_ATTRIBUTES, SRCSET_ATTRIBUTES
 from crawler.srcset import largest
 from crawler.tag_numbers import number_of
 
-# In order of trust: what lazy-loading scripts of Chinese and other sites put the true URL into.
-LAZY_ATTRIBUTES = (
-    "data-original",
-    "data-src",
-    "data-actualsrc",
-    "data-lazy-src",
-    "data-lazyload",
-    "data-lazy",
-    "data-echo",
-    "data-url",
-    "data-img",
-    "data-image",
-    "data-original-src",
-    "data-orig-src",
-    "data-orig-file",
-    "data-large-file",
-    "data-full-url",
-    "data-hi-res-src",
-    "data-ks-lazyload",
-    "data-real-src",
-    "data-backsrc",
-    "data-defer-src",
-    "data-cfsrc",
-    "data-ll-src",
-    "data-croporisrc",
-    "data-lazysrc",
-    "data-source",
-    "data-objurl",
-    "real_src",
-    "realsrc",
-    "original",
-    "lazy-src",
-    "lazysrc",
-    "_src",
-    "file",
-    "zoomfile",
-    "src2",
-    "xsrc",
-    "ess-data",
-)
-SRCSET_ATTRIBUTES = ("srcset", "data-srcset", "data-lazy-srcset")
 _LAZY_RANKS = {name: rank for rank, name in enumerate(LAZY_ATTRIBUTES)}
+_SRCSET_RANKS = {name: rank for rank, name in enumerate(SRCSET_ATTRIBUTES)}
+_BACKGROUND_RANKS = {name: rank for rank, name in enumerate(BACKGROUND_ATTRIBUTES)}
 _ELSEWHERE = frozenset((*LAZY_ATTRIBUTES, *SRCSET_ATTRIBUTES))
 _IMG, _PICTURE, _SOURCE = number_of("img"), number_of("picture"), number_of("source")
 _INPUT, _VIDEO, _OBJECT, _SVG_IMAGE = number_of("input"), number_of("video"), number_of("object"), number_of("image")
-_BACKGROUND_ATTRIBUTES = ("data-bg", "data-background", "data-background-image", "data-bg-src", "background")
-
-_CSS_URL = re.compile(r"url\(\s*(?:\"([^\"]{1,8192})\"|'([^']{1,8192})'|([^\s\"'()]{1,8192}))\s*\)", re.IGNORECASE)
-_CSS_PROPERTY = re.compile(r"(?:^|[;{\s])(?:background|background-image|content|list-style-image)\s*:", re.IGNORECASE)
-_IMAGE_PATH = re.compile(r"\.(?:jpe?g|png|gif|webp|jfif)(?:[!@_][^/?#]*)?(?:[?#]|\Z)", re.IGNORECASE)
-_LOOKS_LIKE_URL = re.compile(r"(?:https?:)?//|[^\s]*[/.][^\s]*\Z", re.IGNORECASE)
-_UNREADABLE_TYPES = ("image/avif", "image/svg+xml", "image/jxl", "image/jp2", "image/heic")
-_NOT_FETCHED = ("data:", "blob:", "about:", "javascript:", "#")
-_NOT_FETCHED_STARTS = tuple("dDbBaAjJ#")
-_MAX_ATTRIBUTE_CHARS = 65_536
-_MAX_BACKGROUNDS = 4
+_ABSOLUTE = ("http:", "https:", "/")
+_MEDIA = re.compile(r"\[[^\[\]]*\]")
+_CSS_FUNCTION = re.compile(r"(?:url|image-set|gradient)\(", re.IGNORECASE)
+_BETWEEN_SETS = re.compile(r"\s\||\|\s")
 
 Attributes = dict[str, str | None]
 
@@ -77,10 +41,9 @@ def image_hrefs(node: LexborNode, attributes: Attributes) -> list[str]:
         return [best] if best else []
     if tag in (_SVG_IMAGE, _OBJECT):
         names = ("data",) if tag == _OBJECT else ("href", "xlink:href")
-        return [href for name in names if (href := _url_in(attributes, name))][:1]
-    found = [poster] if (poster := _url_in(attributes, "poster")) and tag == _VIDEO else []
-    found += [href for name in _BACKGROUND_ATTRIBUTES if (href := _background_in(attributes, name))]
-    return list(dict.fromkeys(found + _css_urls(attributes.get("style"))))
+        return [href for name in names if (href := url_in(attributes.get(name)))][:1]
+    poster = _poster(attributes) if tag == _VIDEO else None
+    return list(dict.fromkeys([*([poster] if poster else ()), *_backgrounds(attributes)]))
 
 
 def is_image_object(node: LexborNode, attributes: Attributes) -> bool:
@@ -89,27 +52,25 @@ def is_image_object(node: LexborNode, attributes: Attributes) -> bool:
     if tag == _INPUT:
         return (attributes.get("type") or "").lower() == "image"
     if tag == _OBJECT:
-        return "data" in attributes and (attributes.get("type") or "").startswith("image/")
-    return "poster" in attributes if tag == _VIDEO else tag == _SVG_IMAGE
-
-
-def is_image_link(href: str) -> bool:
-    """Whether a link's path ends like an image file, also with a CDN's size suffix (`a.jpg!w600`).
-
-    >>> is_image_link("/a/b.JPG?x=1"), is_image_link("/a/b.jpg!large"), is_image_link("/jpg/index.html")
-    (True, True, False)
-    """
-    return _IMAGE_PATH.search(href, 0, _MAX_ATTRIBUTE_CHARS) is not None
+        kind, href = attributes.get("type"), attributes.get("data")
+        return bool(href) and (kind.startswith("image/") if kind else is_image_link(href or ""))
+    return ("poster" in attributes or "data-poster" in attributes) if tag == _VIDEO else tag == _SVG_IMAGE
 
 
 def _best_of_img(node: LexborNode, attributes: Attributes) -> str | None:
-    """The srcset's largest, else a lazy-loading attribute, else what a picture's sources offer, else src.
+    """The srcset's largest, else a lazy-loading attribute, else what a picture's sources offer, else src, else what
+    its style shows.
 
     A lazy image's src is a placeholder, so src comes before the sources only where it is a URL of its own. A file
     named as placeholders are is taken only where nothing else is there.
     """
-    if _ELSEWHERE.isdisjoint(attributes) and (parent := node.parent) is not None and parent.tag_id != _PICTURE:
-        return _url_in(attributes, "src")
+    if (
+        _ELSEWHERE.isdisjoint(attributes)
+        and "(" not in (attributes.get("style") or "")
+        and (parent := node.parent) is not None
+        and parent.tag_id != _PICTURE
+    ):
+        return url_in(attributes.get("src"))
     placeholder: str | None = None
     for href in _offers(node, attributes):
         if not is_spacer_name(href):
@@ -119,66 +80,72 @@ def _best_of_img(node: LexborNode, attributes: Attributes) -> str | None:
 
 
 def _offers(node: LexborNode, attributes: Attributes) -> Iterator[str]:
-    for name in SRCSET_ATTRIBUTES:
-        srcset = attributes.get(name)
-        best = largest(srcset) if srcset else None
-        if best and _is_fetchable(best):
-            yield best
-    for name in sorted(_LAZY_RANKS.keys() & attributes.keys(), key=_LAZY_RANKS.__getitem__):
-        href = _url_in(attributes, name)
-        if href and _LOOKS_LIKE_URL.match(href):
+    yield from _offers_of_srcsets(attributes)
+    for name in _present(_LAZY_RANKS, attributes):
+        href = url_in(attributes[name])
+        if href and looks_like_url(href):
             yield href
-    of_picture = _best_of_sources(node)
-    if of_picture:
-        yield of_picture
-    src = _url_in(attributes, "src")
+    yield from _offers_of_sources(node)
+    src = url_in(attributes.get("src"))
     if src:
         yield src
+    yield from images_of_style(attributes.get("style"))
 
 
-def _best_of_sources(node: LexborNode) -> str | None:
-    """The largest image of the first readable `<source>` in the enclosing picture."""
+def _offers_of_srcsets(attributes: Attributes) -> Iterator[str]:
+    """The largest image of each srcset, the lazy ones last."""
+    for name in _present(_SRCSET_RANKS, attributes):
+        best = largest(attributes[name] or "")
+        if best and is_fetchable(best):
+            yield best
+
+
+def _offers_of_sources(node: LexborNode) -> Iterator[str]:
+    """Of the enclosing picture's readable `<source>`s, in their order, what their srcsets offer."""
     picture = node.parent
-    if picture is None or picture.tag_id != _PICTURE:
-        return None
-    child = picture.first_child
+    child = picture.first_child if picture is not None and picture.tag_id == _PICTURE else None
     while child is not None:
         if child.tag_id == _SOURCE:
             attributes = child.attributes
-            kind = (attributes.get("type") or "").strip().lower()
-            best = next((url for n in SRCSET_ATTRIBUTES if (url := largest(attributes.get(n) or ""))), None)
-            if best and kind not in _UNREADABLE_TYPES and _is_fetchable(best):
-                return best
+            if is_readable_type(attributes.get("type")):
+                yield from _offers_of_srcsets(attributes)
         child = child.next
-    return None
 
 
-def _url_in(attributes: Attributes, name: str) -> str | None:
-    value = attributes.get(name)
-    if not value:
-        return None
-    href = value[:_MAX_ATTRIBUTE_CHARS].strip()
-    return href if href and _is_fetchable(href) else None
+def _poster(attributes: Attributes) -> str | None:
+    return url_in(attributes.get("data-poster")) or url_in(attributes.get("poster"))
 
 
-def _background_in(attributes: Attributes, name: str) -> str | None:
-    """A background attribute holds a URL, or CSS."""
-    value = _url_in(attributes, name)
-    if value is None:
-        return None
-    wrapped = _CSS_URL.search(value)
-    if wrapped:
-        value = next(group for group in wrapped.groups() if group)
-    return value if _is_fetchable(value) and _LOOKS_LIKE_URL.match(value) else None
+def _backgrounds(attributes: Attributes) -> list[str]:
+    """Of the lazy-loading attributes the first that names images; `background`; what the style shows."""
+    lazy = (_background_in(name, attributes[name]) for name in _present(_BACKGROUND_RANKS, attributes))
+    found = next((urls for urls in lazy if urls), [])
+    return found + _background_in("background", attributes.get("background")) + images_of_style(attributes.get("style"))
 
 
-def _css_urls(style: str | None) -> list[str]:
-    text = (style or "")[:_MAX_ATTRIBUTE_CHARS]
-    if not _CSS_PROPERTY.search(text):
+def _background_in(name: str, value: str | None) -> list[str]:
+    """An attribute of a background holds a URL, or CSS, or sets of either; `data-original` may hold anything."""
+    text = (value or "")[:MAX_ATTRIBUTE_CHARS].strip()
+    if not text:
         return []
-    urls = (next(group for group in match.groups() if group) for match in _CSS_URL.finditer(text))
-    return [url.strip() for url in urls if _is_fetchable(url.strip())][:_MAX_BACKGROUNDS]
+    if name == "data-original" and not (text.startswith(_ABSOLUTE) or is_image_link(text)):
+        return []
+    if name in BACKGROUND_SETS:
+        urls = _best_of_sets(text)
+    else:
+        urls = images_of_value(text) if _CSS_FUNCTION.search(text) else [text]
+    return [url for url in urls if is_fetchable(url) and looks_like_url(url)]
 
 
-def _is_fetchable(href: str) -> bool:
-    return not href.startswith(_NOT_FETCHED_STARTS) or not href[:12].lower().startswith(_NOT_FETCHED)
+def _best_of_sets(text: str) -> list[str]:
+    """The largest of sets with bars between them, whatever screens (`[(max-width: 600px)]`) they are for."""
+    joined = _BETWEEN_SETS.sub(", ", _MEDIA.sub(" ", text))
+    if "url(" in joined.lower():
+        return images_of_value(f"image-set({joined})")
+    best = largest(joined)
+    return [best] if best else []
+
+
+def _present(ranks: Mapping[str, int], attributes: Attributes) -> list[str]:
+    """Those of some attributes that an element has, in order of trust."""
+    return sorted(ranks.keys() & attributes.keys(), key=ranks.__getitem__)

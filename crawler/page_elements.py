@@ -1,12 +1,13 @@
 """The elements of a page that say something of images or of the page, found in one pass over it."""
 
-import re
 from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from crawler.image_markup import Attributes, is_image_link, is_image_object
+from crawler.image_address import is_image_link
+from crawler.image_markup import Attributes, is_image_object
 from crawler.image_place import HEADINGS
+from crawler.page_backgrounds import background_selectors
 from crawler.page_facts import PageFacts
 from crawler.style_rules import backgrounds_of_rules
 from crawler.tag_numbers import number_of, numbers_of
@@ -20,13 +21,9 @@ _FACTS = {number_of(tag): tag for tag in ("html", "title", "base", "meta", "scri
 _OBJECTS = numbers_of("input video object image")
 _WANTED = HEADINGS | _OBJECTS | _FACTS.keys() | {_IMG, _LINK}
 
-_BACKGROUNDS = (
-    "[style*='url(' i], [data-bg], [data-background], [data-background-image], [data-bg-src], [background], "
-    "amp-img, amp-anim"
+_IMAGE_SIGNS = tuple(
+    b"img image .jp .png .gif .webp .jfif url( poster data-b background ld+json data-original data-setbg lazy-b".split()
 )
-_BACKGROUND_SIGNS = (b"url(", b"background", b"data-b", b"<amp-")
-_BACKGROUND = re.compile(rb"<amp-|[\s\"'/](?:data-b(?:g|ackground)|background\s*=|style\s*=[^>]{0,2000}?url\()")
-_IMAGE_SIGNS = tuple(b"img image .jp .png .gif .webp .jfif url( poster data-b background ld+json".split())
 
 _CREDITS = frozenset({"rel", "itemprop"})
 """Attributes by which a link may name a licence or an author."""
@@ -87,15 +84,14 @@ class PageElements:
 
     def _backgrounds(self, page: LexborHTMLParser, lowered: bytes) -> set[int]:
         """Elements that have a background, by their own attributes or by a rule of the page's styles."""
-        if not any(sign in lowered for sign in _BACKGROUND_SIGNS):
-            return set()
-        if b"<style" in lowered and b"url(" in lowered:
+        if b"<style" in lowered and (b"url(" in lowered or b"image-set(" in lowered):
             styles = [node.text(deep=True) for node in page.css("style")]
             for node, declarations in backgrounds_of_rules(page, styles):
                 self._styles[node.mem_id] = f"{self._styles.get(node.mem_id, '')};{declarations}"
-        if not _BACKGROUND.search(lowered):
+        selectors = background_selectors(lowered)
+        if not selectors:
             return set(self._styles)
-        return self._styles.keys() | {node.mem_id for node in page.css(_BACKGROUNDS)}
+        return self._styles.keys() | {node.mem_id for node in page.css(", ".join(selectors))}
 
     def _take_background(self, node: LexborNode, attributes: Attributes, heading: LexborNode | None) -> None:
         """An element with what the page's styles give it added to its own style."""

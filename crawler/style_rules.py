@@ -7,7 +7,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 _BRACE = re.compile(r"([{}])")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_BACKGROUND = re.compile(r"(?:^|[;\s])background(?:-image)?\s*:[^;]{0,2000}?url\(", re.IGNORECASE)
+_BACKGROUND = re.compile(r"(?:^|[;\s])background(?:-image)?\s*:[^;]{0,2000}?(?:url|image-set)\(", re.IGNORECASE)
 _NEVER_THERE = re.compile(r":(?:hover|focus|active|visited|checked|target|disabled)", re.IGNORECASE)
 _PART = re.compile(r"(?<=[\w\])])::?(?:before|after)(?=\s*(?:,|\Z))", re.IGNORECASE)
 """What is before or after an element's contents belongs to the element."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from crawler.extract import Page
 from crawler.half_characters import whole
-from crawler.image_markup import is_image_link
+from crawler.image_address import is_image_link
 from crawler.image_role import role_of_url
 from crawler.optout import opt_out_of_headers, opt_out_of_meta
 from crawler.page_candidates import Gathering

@@ -28,6 +28,11 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "promise 34: 5,000 images in one link": lambda: (
         b"<a href=/x>" + b"<img src=a.jpg>w" * 5000 + b"z" * 3_000_000 + b"</a>"
     ),
+    "promise 34: image sets that do not end": lambda: (
+        b"<p style='background:" + b"image-set(" * 400_000 + b"'>" + IMAGE
+    ),
+    "promise 34: 400,000 styles in one tag": lambda: b"<p " + b"style=x url( " * 400_000 + b">" + IMAGE,
+    "promise 34: 300,000 lazy names in one tag": lambda: b"<p " + b"data-original= " * 300_000 + b">" + IMAGE,
     "promise 34: a million comments that do not end": lambda: b"charset" + b"<!--" * 1_000_000,
 }
 
