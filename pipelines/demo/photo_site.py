@@ -143,6 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         if status != 200 or file is None:
             status = status if status != 200 else 404
             body = f"{status}\n".encode()
+        self.server.note(f"{self.command} {status} {self.path}"[:2000].encode("ascii", "backslashreplace").decode())
         self.send_response(status)
         suffix = file.suffix if file and status == 200 else ".txt"
         self.send_header("Content-Type", answer.content_type or _TYPES.get(suffix, "application/octet-stream"))
@@ -153,7 +154,6 @@ class _Handler(BaseHTTPRequestHandler):
         if with_body:
             self.wfile.write(body[: len(body) - answer.cut_bytes])
         self.close_connection = self.close_connection or answer.cut_bytes > 0
-        self.server.note(f"{self.command} {status} {self.path}"[:2000].encode("ascii", "backslashreplace").decode())
 
     def _file_of(self, path: str) -> Path | None:
         """The file of a path, only if it lies below the site's folder."""
