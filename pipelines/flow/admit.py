@@ -14,6 +14,7 @@ from filters.judge import judge_candidates, judge_samples
 from filters.measures import MEASURES
 from filters.rules import PlacedRule, RuleEngine
 from pipelines.flow import corpus
+from pipelines.flow.captioned import has_captions_beside, paired
 from pipelines.flow.collect import text_measure_names
 from pipelines.flow.corpus import CorpusMeasures
 from pipelines.flow.merge import HEAD_COLUMNS, Images, images_of, merged
@@ -133,6 +134,8 @@ def admit(job: Job) -> Outcome:
     bucket = job.task.inputs["bucket"]
     candidates = _with_copies(read_bucket(job.paths("shuffled"), bucket).combine_chunks())
     num_candidates = candidates.num_rows
+    if has_captions_beside(job.recipe.source):
+        candidates = paired(candidates)
     if "text_count" in job.plan.measures:
         candidates = _with_text_counts(candidates, read_bucket(job.paths("counts"), bucket), job)
     counts: dict[str, int] = {}
