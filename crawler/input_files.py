@@ -15,6 +15,7 @@ from shards.errors import BadInputError, UsageError
 from shards.stores.object_store import ObjectStore, is_url, split_url
 
 MAX_FILES = 1_000_000
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ def find_files(patterns: Sequence[str], example: str = "*.parquet") -> list[Inpu
             raise UsageError(f"{pattern}: the source's paths fit more than {MAX_FILES:,} files; give narrower ones")
     names = _short_names(sorted(sizes))
     return [InputFile(path, names[path], sizes[path]) for path in sorted(sizes)]
+
+
+def compression_of(path: str) -> str | None:
+    """What a file of text is packed with, by the end of its name."""
+    return next((name for suffix, name in _COMPRESSIONS.items() if path.lower().endswith(suffix)), None)
 
 
 def open_stream(path: str, compression: str | None) -> pa.NativeFile:

@@ -60,7 +60,7 @@ class TableSource(Section):
         if (self.layout is None) == (self.columns is None):
             known = ", ".join(LAYOUTS)
             raise ValueError(f"give either `layout:` (one of {known}) or `columns: {{url: …, text: …}}`")
-        if self.layout in SHARD_LAYOUTS:
+        if self.layout in SHARD_LAYOUTS and self.layout not in LAYOUTS:
             raise ValueError(f"{self.layout} holds images, not their URLs: write `kind: shards, layout: {self.layout}`")
         if self.layout is not None and self.layout not in LAYOUTS:
             raise ValueError(f"unknown layout {self.layout!r}; known: {', '.join(LAYOUTS)}")

@@ -24,7 +24,7 @@ IMAGES = ("jpg", "jpeg", "png", "webp", "gif")
 """Extensions of images, the first of them that a sample has counts; whether it is one, its bytes decide."""
 
 SCHEME = "shard:"
-"""Of the URL that stands for an image whose sample names none: `shard:TAR/KEY`."""
+"""Of the URL that stands for an image whose sample names none: `shard:TAR/KEY`, of TaiSu's `shard:taisu/ID`."""
 
 _BATCH_ROWS = 8192
 # As webdataset splits names: the key ends at the first dot of the last part.
@@ -67,7 +67,10 @@ def shard_slices(paths: Sequence[str]) -> Iterator[ShardSlice]:
         with open_stream(file.path, None) as stream:
             head = stream.read(BLOCK)
             if head.startswith(_COMPRESSED):
-                raise BadInputError(f"{file.path}: is compressed; unpack it first, since images are read by offset")
+                raise BadInputError(
+                    f"{file.path}: is compressed; unpack it first (`pigz -d` or `gzip -d` make a .tar of a .tgz), "
+                    "since images are read by offset"
+                )
             try:
                 next(tar_entries(stream, file.num_bytes), None)
             except BrokenTarError as error:

@@ -51,7 +51,7 @@ def candidates_of(rows: Rows, name: str, resolved: ResolvedTable) -> pa.RecordBa
         built["strength"] = pc.if_else(known, built["strength"], pa.scalar(None, pa.string()))
     for column, value in resolved.constants.items():
         built[column] = pa.repeat(pa.scalar(value, pa.string()), num_rows)
-    batch = _batch(built, num_rows)
+    batch = raw_candidates(built, num_rows)
     return _with_broken(batch, rows, name, resolved) if rows.broken else batch
 
 
@@ -147,7 +147,8 @@ def _origins(name: str, numbers: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(name, numbers.cast(pa.string()), ":")
 
 
-def _batch(columns: dict[str, pa.Array], num_rows: int) -> pa.RecordBatch:
+def raw_candidates(columns: dict[str, pa.Array], num_rows: int) -> pa.RecordBatch:
+    """Some columns of RAW_CANDIDATE as a batch of it; the others are null."""
     arrays = [columns.get(field.name, pa.nulls(num_rows, field.type)) for field in RAW_CANDIDATE]
     cast = [array.cast(field.type) for array, field in zip(arrays, RAW_CANDIDATE, strict=True)]
     return pa.RecordBatch.from_arrays(cast, schema=RAW_CANDIDATE)
@@ -162,6 +163,6 @@ def _with_broken(batch: pa.RecordBatch, rows: Rows, name: str, resolved: Resolve
         "detail": pa.array([detail for _, detail in rows.broken], pa.string()),
         "source": pa.repeat(pa.scalar(resolved.constants["source"], pa.string()), len(numbers)),
     }
-    table = pa.Table.from_batches([batch, _batch(broken, len(numbers))])
+    table = pa.Table.from_batches([batch, raw_candidates(broken, len(numbers))])
     order = pc.sort_indices(pa.concat_arrays([rows.numbers, numbers]))
     return table.take(order).combine_chunks().to_batches(max_chunksize=None)[0]

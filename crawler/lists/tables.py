@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crawler.input_files import InputFile, find_files, open_stream, read_chunk
+from crawler.input_files import InputFile, compression_of, find_files, open_stream, read_chunk
 from crawler.lists.csv_rows import csv_header, csv_rows
 from crawler.lists.csv_slices import csv_slices
 from crawler.lists.json_rows import LineSlice, json_keys, json_rows, json_slices
@@ -22,7 +22,6 @@ _PEEKED_BYTES = 4096
 
 _FORMATS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet"}
 _FORMATS |= {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
 @dataclass(frozen=True)
@@ -92,12 +91,15 @@ def _plan_file(file: InputFile, resolved: ResolvedTable) -> Iterator[TableSlice]
 def _format_of(file: InputFile) -> tuple[str, str | None]:
     """Format and compression by the path's suffixes."""
     stem = file.path.lower()
-    compression = next((c for suffix, c in _COMPRESSIONS.items() if stem.endswith(suffix)), None)
+    compression = compression_of(stem)
     if compression:
         stem = stem.rpartition(".")[0]
     form = next((form for suffix, form in _FORMATS.items() if stem.endswith(suffix)), None)
     if form is None and _is_of_taisu(file, compression):
-        raise BadInputError(f"{file.path}: TaiSu's list of ID*****text names images of its archives, and has no URLs")
+        raise BadInputError(
+            f"{file.path}: TaiSu's list of ID*****text names images of its archives, and has no URLs; write "
+            "`kind: shards, layout: taisu` with its tars as `paths:` and this file under `captions:`"
+        )
     if form is None or (form == "parquet" and compression):
         raise BadInputError(
             f"{file.path}: unknown kind of file; expected .parquet, or .csv, .tsv, .jsonl with .gz or .zst at will"

@@ -5,13 +5,12 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from crawler.input_files import open_stream, read_chunk
+from crawler.input_files import compression_of, open_stream, read_chunk
 from shards.errors import BadInputError
 
 MAX_QUERY_CHARS = 500
 MAX_LINE_BYTES = 65_536
 _CHUNK = 2**20
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 HEADER = "query"
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 """A carriage return at the end of a chunk may be half of one."""
@@ -59,7 +58,7 @@ def _query(path: str, number: int, line: str) -> str:
 
 
 def _lines(path: str) -> Iterator[bytes]:
-    compression = next((name for suffix, name in _COMPRESSIONS.items() if path.lower().endswith(suffix)), None)
+    compression = compression_of(path)
     tail = b""
     with open_stream(path, compression) as stream:
         while chunk := read_chunk(path, stream, _CHUNK):

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +14,15 @@ from filters.judge import judge_candidates, judge_samples
 from filters.measures import MEASURES
 from filters.rules import PlacedRule, RuleEngine
 from pipelines.flow import corpus
+from pipelines.flow.captioned import has_captions_beside, paired
 from pipelines.flow.collect import text_measure_names
 from pipelines.flow.corpus import CorpusMeasures
 from pipelines.flow.merge import HEAD_COLUMNS, Images, images_of, merged
 from pipelines.flow.rows import count_reasons, put
-from pipelines.flow.shuffle import bucket_of_uids, grouped_by_rows, read_bucket, write_buckets
-from pipelines.tasks import Batch, Flow, Job, Outcome, buckets_for, tasks_of
+from pipelines.flow.shuffle import SHUFFLE_ROWS, bucket_of_uids, grouped_by_rows, read_bucket, write_buckets
+from pipelines.tasks import Batch, Flow, Job, Outcome, PartRef, buckets_for, tasks_of
 from shards.database import scratch_database
-from shards.tables import ROW_GROUP_ROWS, TableWriter, read_rows
+from shards.tables import ROW_GROUP_ROWS, TableWriter, read_row_groups, read_rows, row_group_sizes
 
 _VERSION = 4
 _TEXT_COLUMNS = ("uid", "kind", "text", "drop_reason", "detail")
@@ -35,10 +37,9 @@ def steps(flow: Flow) -> Iterator[Batch]:
     rows = [record.rows for record in flow.records("collect")]
     buckets = buckets_for(sum(rows))
     counts_texts = "text_count" in flow.plan.measures
-    groups = list(grouped_by_rows(flow.refs("collect"), rows))
-    given = [{"collect": group, "buckets": buckets, "counts_texts": counts_texts} for group in groups]
-    keys = [[ref.fingerprint for ref in group] for group in groups]
-    yield tasks_of("admit-shuffle", _VERSION, [buckets, counts_texts], given, keys)
+    shares = list(_shares(flow.refs("collect"), rows))
+    given = [{**share, "buckets": buckets, "counts_texts": counts_texts} for share, _ in shares]
+    yield tasks_of("admit-shuffle", _VERSION, [buckets, counts_texts], given, [key for _, key in shares])
     shuffled = flow.refs("admit-shuffle")
     by_bucket: list[object] = list(range(buckets))
     chain = flow.chain("admit-shuffle")
@@ -52,11 +53,35 @@ def steps(flow: Flow) -> Iterator[Batch]:
     yield tasks_of("admit", _VERSION, [chain, rules, *corpus.mark(flow.plan, shared)], inputs, by_bucket)
 
 
+def _shares(refs: Sequence[PartRef], rows: Sequence[int]) -> Iterator[tuple[dict[str, Any], list[object]]]:
+    """What each shuffle task reads, and its mark: some parts, or rows of one that alone is too large for a task."""
+    sizes = dict(zip(refs, rows, strict=True))
+    for group in grouped_by_rows(refs, rows, SHUFFLE_ROWS):
+        marks: list[object] = [ref.fingerprint for ref in group]
+        num_rows = sum(sizes[ref] for ref in group)
+        if num_rows <= SHUFFLE_ROWS:
+            yield {"collect": group}, marks
+            continue
+        for start in range(0, num_rows, SHUFFLE_ROWS):
+            yield {"collect": group, "from_row": start}, [*marks, {"from_row": start}]
+
+
+def _read_share(job: Job, columns: list[str]) -> pa.Table:
+    """Some parts, or the row groups of one part that begin in a task's rows."""
+    start = job.task.inputs.get("from_row")
+    if start is None:
+        return pa.concat_tables([read_rows(path, columns) for path in job.paths("collect")])
+    (path,) = job.paths("collect")
+    begins = itertools.accumulate([0, *row_group_sizes(path)[:-1]])
+    groups = [group for group, row in enumerate(begins) if start <= row < start + SHUFFLE_ROWS]
+    return read_row_groups(path, groups, columns)
+
+
 def shuffle(job: Job) -> Outcome:
     """Sort some collect parts into buckets of uid, and their texts into buckets of text."""
     buckets = job.task.inputs["buckets"]
     columns = [*_CARRIED, *text_measure_names(job.plan.measures)]
-    table = pa.concat_tables([read_rows(path, columns) for path in job.paths("collect")]).combine_chunks()
+    table = _read_share(job, columns).combine_chunks()
     of_uids = bucket_of_uids(table["uid"], buckets)
     write_buckets(job.attempt.path("rows", "parquet"), _without_copies(table), of_uids, buckets)
     if job.task.inputs["counts_texts"]:
@@ -109,6 +134,8 @@ def admit(job: Job) -> Outcome:
     bucket = job.task.inputs["bucket"]
     candidates = _with_copies(read_bucket(job.paths("shuffled"), bucket).combine_chunks())
     num_candidates = candidates.num_rows
+    if has_captions_beside(job.recipe.source):
+        candidates = paired(candidates)
     if "text_count" in job.plan.measures:
         candidates = _with_text_counts(candidates, read_bucket(job.paths("counts"), bucket), job)
     counts: dict[str, int] = {}

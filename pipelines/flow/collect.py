@@ -1,6 +1,7 @@
 """Collect: read the source and make one candidate row per (image URL, text), with its text measures."""
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from crawler.lists.encoded_images import EncodedSlice, encoded_slices, read_enco
 from crawler.lists.shard_samples import SCHEME, read_shard, shard_slices
 from crawler.lists.shards_source import ShardsSource
 from crawler.lists.tables import read_table_slice, table_slices
+from crawler.lists.taisu import CaptionSlice, caption_slices, read_captions, read_images
 from crawler.remote.reach import Reach
 from crawler.search.rows import read_search
 from crawler.search.source import SearchSource
@@ -31,6 +33,7 @@ from filters.text import normalise, normalise_with_sources, text_measures
 from filters.texts.beside import Beside
 from pipelines.flow import archive_index
 from pipelines.flow.archive_index import lane_of, lanes_of, reach_of
+from pipelines.flow.captioned import IMAGES, awaiting_captions, has_captions_beside, pieces_of_images, uids_of_images
 from pipelines.flow.narrow import mark_skipped, only_taken
 from pipelines.flow.part_of_source import MOST_ROWS, NUM_READ, Piece, Planner, batches, first_rows, sampled
 from pipelines.flow.rows import count_reasons
@@ -58,7 +61,13 @@ def steps(flow: Flow) -> Iterator[Batch]:
         settings.append({"sample": source.sample})
     limit = None if isinstance(source, CrawlSource) else source.limit  # of a crawl it bounds pages
     planner = Planner("collect", (_VERSION, settings), _MOST_ROWS)
+    beside = (Piece({"slice": piece}, _slice_key(piece)) for piece in _beside(source))
+    if limit is None or not has_captions_beside(source):
+        yield from batches(flow, planner, itertools.chain(_pieces(flow), beside), limit)
+        return
     yield from batches(flow, planner, _pieces(flow), limit)
+    pieces = pieces_of_images(beside, flow.tasks("collect"))
+    yield Batch("collect", tuple(planner.task(index, piece) for index, piece in pieces))
 
 
 def _pieces(flow: Flow) -> Iterator[Piece]:
@@ -95,7 +104,7 @@ def source_slices(source: TableSource | WarcSource | ShardsSource, reach: Reach 
         num_rows += rows or 0
         if source.limit is not None and (rows is None or num_rows >= source.limit):
             break
-    return taken
+    return [*taken, *_beside(source)]
 
 
 def _slices(source: TableSource | WarcSource | ShardsSource, reach: Reach | None) -> Iterator[Any]:
@@ -104,6 +113,11 @@ def _slices(source: TableSource | WarcSource | ShardsSource, reach: Reach | None
     if isinstance(source, TableSource):
         return table_slices(source)
     return warc_slices(source.paths, source.paths_file, source.prefix, reach)
+
+
+def _beside(source: object) -> Iterator[CaptionSlice]:
+    """What tells of the source's images, and holds none itself."""
+    return caption_slices(source.captions) if isinstance(source, ShardsSource) else iter(())
 
 
 def _slice_key(piece: Any) -> list[object]:
@@ -149,6 +163,7 @@ def collect(job: Job) -> Outcome:
     schema = candidate_schema(job.plan.measures)
     counts: dict[str, int] = {}
     place, most, share = 0, job.task.inputs.get(MOST_ROWS), job.recipe.source.sample
+    images = uids_of_images(job.paths(IMAGES)) if IMAGES in job.task.inputs else None
     with TableWriter(job.attempt.path("rows", "parquet"), schema) as writer:
         for batch in first_rows(_raw_batches(job), most):
             raw = pa.Table.from_batches([batch])
@@ -156,8 +171,10 @@ def collect(job: Job) -> Outcome:
             place += batch.num_rows
             if share is not None:
                 raw = sampled(raw, uids(_identities(raw)[2]), share)
-                if not raw.num_rows:
-                    continue
+            if images is not None:
+                raw = raw.filter(pc.is_in(uids(_identities(raw)[2]), value_set=images))
+            if not raw.num_rows:
+                continue
             candidates = without_taken_down(candidates_of(raw, job), job.context.run)
             writer.write(candidates, _ROW_GROUP)
             count_reasons(counts, candidates)
@@ -171,8 +188,7 @@ def _raw_batches(job: Job) -> Iterator[pa.RecordBatch]:
     if isinstance(source, TableSource):
         return read_table_slice(job.task.inputs["slice"], source)
     if isinstance(source, ShardsSource):
-        piece = job.task.inputs["slice"]
-        return read_encoded(piece, source) if isinstance(piece, EncodedSlice) else read_shard(piece, source)
+        return _inside(job.task.inputs["slice"], source)
     if isinstance(source, SearchSource):
         return read_search(job.path("search", "answers"), Path(source.queries).name, source)
     agent = product_token(job.recipe.crawler.user_agent or "")
@@ -181,6 +197,15 @@ def _raw_batches(job: Job) -> Iterator[pa.RecordBatch]:
     path = job.path("crawl", "warc")
     piece = WarcSlice(str(path), f"crawl-{job.task.index:06d}.warc.gz", path.stat().st_size)
     return read_warc(piece, agent, source.max_page_bytes, source="crawl")
+
+
+def _inside(piece: Any, source: ShardsSource) -> Iterator[pa.RecordBatch]:
+    """What files that hold images give, or a list that tells of them."""
+    if isinstance(piece, EncodedSlice):
+        return read_encoded(piece, source)
+    if isinstance(piece, CaptionSlice):
+        return read_captions(piece, source)
+    return read_images(piece, source) if source.layout == "taisu" else read_shard(piece, source)
 
 
 def _archived(job: Job, source: WarcSource, agent: str) -> Iterator[pa.RecordBatch]:
@@ -215,7 +240,8 @@ def candidates_of(raw: pa.Table, job: Job) -> pa.Table:
         "detail": _first_detail(raw, url_reason, texts),
         **measured,
     }
-    return pa.table(columns)
+    candidates = pa.table(columns)
+    return awaiting_captions(candidates) if has_captions_beside(job.recipe.source) else candidates
 
 
 def _identities(raw: pa.Table) -> tuple[pa.Table, pa.Array, pa.Array]:
@@ -230,7 +256,8 @@ def _identities(raw: pa.Table) -> tuple[pa.Table, pa.Array, pa.Array]:
 
 def _lies_inside(raw: pa.Table) -> pa.Array:
     """Where a URL only names a place in the source, and nobody is to be asked for it."""
-    return pc.and_(pc.is_valid(raw["member"]), pc.fill_null(pc.starts_with(raw["url"], SCHEME), False))
+    is_place = pc.and_(pc.equal(raw["source"], "shards"), pc.starts_with(raw["url"], SCHEME))
+    return pc.fill_null(is_place, False)
 
 
 def _as_text(column: pa.ChunkedArray, job: Job) -> pa.ChunkedArray:

@@ -12,8 +12,9 @@ import pytest
 
 from crawler.url_columns import uids
 from pipelines.checks import checked_plan
-from pipelines.flow import admit
+from pipelines.flow import admit, collect
 from pipelines.flow.merge import HEAD_COLUMNS, images_of, merged
+from pipelines.flow.shuffle import SHUFFLE_ROWS
 from pipelines.progress import Progress
 from pipelines.runner import Runner
 from pipelines.stages import STAGES
@@ -144,6 +145,22 @@ def test_runs_of_images_change_no_sample(tmp_path: Path, monkeypatch: pytest.Mon
         folder.mkdir()
         found.append(samples_of(run_to_admit(folder, [MIXED])))
     assert found[0] == found[1] == found[2]
+
+
+def test_a_part_too_large_for_a_task_is_shuffled_by_several_and_changes_no_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for most, num_tasks in ((SHUFFLE_ROWS, 1), (14, 1), (13, 2), (5, 3), (1, 14)):
+        monkeypatch.setattr(admit, "SHUFFLE_ROWS", most)
+        monkeypatch.setattr(collect, "_ROW_GROUP", 3)
+        folder = tmp_path / str(most)
+        folder.mkdir()
+        flow = run_to_admit(folder, [MIXED])
+        assert len(flow.tasks("admit-shuffle")) == num_tasks
+        assert flow.rows("admit-shuffle") == len(MIXED)
+        found.append(samples_of(flow))
+    assert all(samples == found[0] for samples in found)
 
 
 def test_a_table_without_rows_gives_no_sample(tmp_path: Path) -> None:

@@ -331,7 +331,11 @@ def parquet_bytes(tmp_path: Path, table: pa.Table) -> bytes:
         ("t.parquet", b"PAR1" + b"\0" * 100, "not a Parquet file, or cut short"),
         ("t.xlsx", b"x", "unknown kind of file"),
         ("t.parquet.gz", b"x", "unknown kind of file"),
-        ("t.txt", "img1baidu18*****草地上的狗*****None\n".encode(), "TaiSu's list .* has no URLs"),
+        (
+            "t.txt",
+            "img1baidu18*****草地上的狗*****None\n".encode(),
+            "TaiSu's list .* has no URLs; write `kind: shards, layout: taisu`",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_before_anything_runs(
