@@ -38,11 +38,15 @@ class EncodedSlice:
 
     path: str
     name: str
-    num_bytes: int
     texts: InputFile
     start: int
     stop: int
     is_of_texts: bool = False
+
+    @property
+    def num_bytes(self) -> int:
+        """Of its images, or of the texts."""
+        return self.texts.num_bytes if self.is_of_texts else self.stop - self.start
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,8 @@ def encoded_slices(paths: Sequence[str], slice_bytes: int = SLICE_BYTES) -> Iter
                 raise BadInputError(f"{file.path}: expected lines of a number, a tab and an image in base64")
             cuts = line_starts(file.path, stream, file.num_bytes, slice_bytes)
             for start, stop in itertools.pairwise(itertools.chain([0], cuts, [file.num_bytes])):
-                yield EncodedSlice(file.path, file.name, file.num_bytes, texts, start, stop)
-        yield EncodedSlice(file.path, file.name, file.num_bytes, texts, 0, file.num_bytes, is_of_texts=True)
+                yield EncodedSlice(file.path, file.name, texts, start, stop)
+        yield EncodedSlice(file.path, file.name, texts, 0, file.num_bytes, is_of_texts=True)
 
 
 def read_encoded(piece: EncodedSlice, source: ShardsSource) -> Iterator[pa.RecordBatch]:

@@ -55,7 +55,10 @@ def test_slices_of_any_size_give_the_same_rows(tmp_path: Path) -> None:
     whole = rows_of(path)
     for slice_bytes in (1, 50, 300, 500, 1000):
         assert rows_of(path, slice_bytes) == whole
-    assert len(list(encoded_slices([str(path)], 50))) > 2
+    pieces = list(encoded_slices([str(path)], 50))
+    assert len(pieces) > 2
+    sizes = [path.stat().st_size, path.with_name("train_texts.jsonl").stat().st_size]
+    assert sum(piece.num_bytes for piece in pieces) == sum(sizes), "what `plan` says is to be read"
 
 
 def test_a_kind_that_our_export_wrote_is_read(tmp_path: Path) -> None:
