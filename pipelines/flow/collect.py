@@ -40,7 +40,7 @@ from pipelines.tasks import Batch, Flow, Job, Outcome
 from shards.schema import RAW_CANDIDATE
 from shards.tables import TableWriter
 
-_VERSION = 7
+_VERSION = 8
 _ROW_GROUP = 131_072
 _MARK_BYTES = 65_536
 _MOST_ROWS = 1 << 26
