@@ -61,7 +61,7 @@ _RANKS = frozenset({"dup_rank", "pair_rank"})
 
 _INT, _FLOAT, _BOOL, _STRING = pa.int32(), pa.float64(), pa.bool_(), pa.string()
 
-# Words and tags are jieba's in every text since 2; names and languages are told better; names again since 3.
+# Words and tags are jieba's in every text since 2; names and languages are told better; names again since 3 and 4.
 _MEASURED_ANEW = frozenset({"language", "num_names", "num_nouns", "noun_ratio", "text_kind_tags", "word_repetition"})
 
 BOX_SIDES = ("x", "y", "w", "h")
@@ -70,7 +70,7 @@ _BOXES = pa.list_(pa.struct([(side, _FLOAT) for side in BOX_SIDES]))
 
 
 def _of_text(name: str, dtype: pa.DataType, unit: str, source: str, module: str = "wording") -> Measure:
-    version = 3 if name == "num_names" else 2 if name in _MEASURED_ANEW else 1
+    version = 4 if name == "num_names" else 2 if name in _MEASURED_ANEW else 1
     return Measure(name, "text", "collect", dtype, unit, source, f"filters.{module}:{name}", version=version)
 
 

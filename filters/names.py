@@ -13,7 +13,7 @@ from filters.characters import HAN, Bools, TextColumn, replaced
 from filters.texts.beside import beside_of
 from filters.texts.dotted_names import replace_dotted
 from filters.texts.name_candidates import pairs, with_surnames
-from filters.texts.name_characters import COMPOUND_SURNAMES, DOTS, RARE_SURNAMES, SURNAMES
+from filters.texts.name_characters import COMPOUND_SURNAMES, DOTS, RARE_SURNAMES, SURNAMES, TITLES_BEHIND, begins_title
 from filters.texts.name_scores import Names
 from filters.texts.person_nouns import BEFORE_RARE, FOUND
 from filters.texts.unknown_words import Word
@@ -22,6 +22,7 @@ from filters.texts.words import tagged
 _BATCH_CHARS = 1 << 20
 # No stored text holds a private character.
 _ANY_MASK = "\ue000"
+_FOUND = FOUND, "nr"
 _MOST_WORDS_OF_A_TITLE = 30
 _FIRST = frozenset(name[0] for name in SURNAMES | COMPOUND_SURNAMES)
 
@@ -55,12 +56,17 @@ def _may_begin_name(column: TextColumn) -> Bools:
     following = np.append(kinds[1:], 0)
     is_han = np.append(column.kinds[1:] & HAN != 0, False)
     begins = (kinds & _SURNAME != 0) & is_han
-    begins |= (kinds & _RARE != 0) & is_han & (np.insert(kinds[:-1], 0, 0) & _BEFORE_RARE != 0)
+    earlier = np.insert(kinds[:-1], 0, 0) & _BEFORE_RARE != 0
+    earlier[column.starts[:-1][column.lengths > 0]] = True
+    titled = kinds & _TITLE != 0
+    earlier[:-2] |= titled[2:]
+    earlier[:-3] |= titled[3:]
+    begins |= (kinds & _RARE != 0) & is_han & earlier
     begins |= (kinds & _OF_PAIR != 0) & (following & _SECOND != 0)
     return np.asarray(begins | (kinds & _DOT != 0))
 
 
-_SURNAME, _OF_PAIR, _SECOND, _DOT, _RARE, _BEFORE_RARE = 1, 2, 4, 8, 16, 32
+_SURNAME, _OF_PAIR, _SECOND, _DOT, _RARE, _BEFORE_RARE, _TITLE = 1, 2, 4, 8, 16, 32, 64
 
 
 @functools.cache
@@ -74,6 +80,7 @@ def _beginnings() -> npt.NDArray[np.uint8]:
         (_DOT, DOTS),
         (_RARE, RARE_SURNAMES),
         (_BEFORE_RARE, BEFORE_RARE),
+        (_TITLE, {title[0] for title in TITLES_BEHIND}),
     ):
         kinds[[ord(character) for character in characters]] |= kind
     return kinds
@@ -96,9 +103,9 @@ def _masked(texts: list[str], mask: str) -> list[str]:
             pieces += [word for word, _ in words[place:stop]]
             place = stop
         elif (found := names.begins(place) if _may_begin(words, place) else None) is not None:
-            pieces.append(mask + found.rest)
-            names.take(place, found.taken, (FOUND, "nr"))
-            place += found.taken
+            pieces.append(mask)
+            names.take(place, found.taken, [_FOUND, *(tagged([found.rest]) if found.rest else ())])
+            place += 1
         else:
             pieces.append(word)
             place += 1
@@ -113,10 +120,15 @@ def _may_begin(words: Sequence[Word], place: int) -> bool:
     word = words[place][0]
     if word[0] in _FIRST:
         return True
-    if word[0] in RARE_SURNAMES and place and words[place - 1][0][-1] in BEFORE_RARE:
+    if word[0] in RARE_SURNAMES and (not place or words[place - 1][0][-1] in BEFORE_RARE or _is_called(words, place)):
         return True
     start = word if len(word) > 1 else word + words[place + 1][0][:1] if place + 1 < len(words) else word
     return start[:2] in pairs()
+
+
+def _is_called(words: Sequence[Word], place: int) -> bool:
+    ahead = "".join(word for word, _ in words[place : place + 4])
+    return begins_title(ahead[2:6]) or begins_title(ahead[3:7])
 
 
 def _end_of_title(words: Sequence[Word], place: int) -> int:

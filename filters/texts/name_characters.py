@@ -20,6 +20,7 @@ SURNAMES = frozenset(
     "岳戚巩屠郎谷于宁包文撒邢卜匡冀谌阚麦简卓臧苗乔滕温苑常仇储巫仲邬桑桂濮牟郁芦佟闵解宗鞠栾刁沙荣"
     "隋褚窦迟晏卞庾晁訾冼苟饶楚竺鹿甄敖揭习逄茅扈虞裘缪燕冉尉尚凤惠狄房丛戈粟郗寇郏佘郦艾亓茹仝祖伊瞿聂屈司米封车景荀芮蔺郜胥鄢邝奚逯"
     "穆蒲丘雒邸郗郄缑昝仉笪虢栗桓褟"
+    "费萧厉卫曲伍廉冷戎钮禹嵇姬邰辜綦琚眭贠佀鄞恽郈扆蔺凃禤佘泮苌厍殳夔鄣銮逄茆瓮"
 )
 RARE_SURNAMES = frozenset(
     "万向盘索党商池宫支蒙连古全应皮查鄂班闻滑丰平元税阳仉佴侍候冒劳召吉呼哈图妙姒嬴宓宦宣容富寻展岐岱师幸库延弓强扁"
@@ -27,8 +28,14 @@ RARE_SURNAMES = frozenset(
     "芈苍苓荆莘莱菅营萨蓬蓟蔚薄藏虎虢融衡衣诸谯豆贝贡贲赖赫蹇迮逮逸那邸邴郄郇郐郓郸郿酆释铁铎银锁镇镡闪阙隗雍雪青靖"
     "革頔顿颉香骞鬲鱼鲜鹏黑默璩撖揣侬么来由种良相保利承敬达"
     "尧亢卿阴帖练步权农乐花时和明乌益粘腾过弋忻旷巴水信伏原边红秋隆言腊刀冶撒干门亚"
+    "云计席麻危经杭汲糜松井山仰韶印宿怀咸籍双扶堵宰寿慕慎居弘广越勾毋养须巢蒯督帅况琴归海汝钦伯赏墨爱福区占淡檀线寸木代"
+    "初修战植买南续塔仵揆皇宾母闭岁枚鹤翦茶旺昂桐衷赛舍掌咏佛滚战兆竹撤朵字肯杞柘楮皋遆郐酉阳禾"
 )
 """Surnames that few have, or that are words far more often: a name may begin with one behind a noun for a person."""
+SURNAMES_APART = frozenset(
+    "莘汲贲蒯羿隗昝澹糜郇酆宓邴蓟璩宦忻阙禄萨檀旷堵仵符赖荆鄂闻韶雍赫占矫亢毋查湛练麻暨区危杭巢况粘睢谯尧揆掌佴蒙"
+)
+"""Those of them that begin few words: a text or a clause may begin with such a name, where the tagger has one."""
 COMPOUND_SURNAMES = frozenset(
     {
         "欧阳",
@@ -73,8 +80,31 @@ COMPOUND_SURNAMES = frozenset(
         "宗政",
         "仲孙",
         "第五",
+        "司空",
+        "巫马",
+        "颛孙",
+        "漆雕",
+        "乐正",
+        "谷梁",
+        "段干",
+        "羊舌",
+        "梁丘",
+        "左丘",
+        "耶律",
+        "斛律",
+        "贺兰",
+        "贺若",
+        "范姜",
+        "张简",
+        "太叔",
+        "夹谷",
+        "达奚",
     }
 )
+WEAK_COMPOUNDS = frozenset(
+    ("东方", "西门", "南宫", "百里", "第五", "太史", "贺兰", "东郭", "司空", "张简", "达奚", "乐正")
+)
+"""Those that are words, too, or surname and given name."""
 # Single given names that make a name whatever stands beside; most others are words (黄金, 高清, 温泉).
 SINGLE_GIVEN = frozenset(
     "云娜伟强磊军勇艳杰涛超霞刚飞鹏亮辉毅丽敏燕玲丹萍颖琳倩婷帅凯斌浩宇峰芳琴莉芬娟健俊彬瑶琪璐妍薇昊轩晨旭鑫森"
@@ -98,11 +128,12 @@ COMMON_GIVEN = frozenset(
 )
 # Characters that no given name holds: places, dishes, things, titles.
 NOT_GIVEN = frozenset(
-    "路街巷村镇乡县市区州省庄桥岭河湖沟湾岛寨寺庙塔店馆铺楼宫殿门港井界家场站厂院校园城墙坝堡关口渚"
+    "路街巷村镇乡县市区州省庄桥河湖沟湾岛寨寺庙塔店馆铺楼宫殿门港井界家场站厂院校园城墙坝堡关口渚"
     "肉鸡鸭鱼虾蟹面饭粥饼糕汤菜豆腐果瓜卜萝菇蒜葱椒茶酒奶糖酱皮丝片粉包饺串锅碗杯盘"
-    "犬狗猫兔猴蛇鼠羊草壁纸图机车器品牌彩枝证赛监皇帝后爷婆妈爸哥姐叔伯傅者们某总局部会队号级型色款"
-    "柜道眼镜帽衫裙裤衣鞋鹅背嘴涂氏性链帧码单酸虫蛋剑刀枪堂格画像照曲剧片摄饰演旧新堤甸鳌阵鹿剂榜股室费目科药币素"
+    "犬狗猫兔猴蛇鼠羊草壁纸图机车器品牌证赛监皇帝后爷婆妈爸哥姐叔伯傅者们某总局部会队号级型色款"
+    "柜道眼镜帽衫裙裤衣鞋鹅背嘴涂氏性链帧码单酸虫蛋剑刀枪格画像照曲剧片摄饰演旧新堤甸鳌阵鹿剂榜股室费目药币"
     "菌病症法权死导董婶嫂姨"
+    "布砚篮纹岗箱桌椅床扇炉壶瓶盆鼓锣杆板网绳棉钉刷膜漆胶泵阀轴轮缸桶罐袋垫毯帘巾袜靴棒架槽座砖瓦"
     "员的了是在和与及对为被把从这那些个又也很都不没着过吗呢吧"
 )
 """Those of both sets are given names only where a dictionary or what stands beside says so."""
@@ -116,6 +147,15 @@ _TITLES = """
     导师 学长 学姐 秘书 董事 家长 大帅 副官 家军 家将 家班 家帮 家人 家儿 氏家 记者 族长 掌柜 店主 主播 主持 经纪 总裁
 """
 TITLES = frozenset(_TITLES.split())
+TITLES_BEHIND = frozenset(_words("name_titles"))
+_FIRST_OF_TITLES = frozenset(title[0] for title in TITLES_BEHIND)
+
+
+def begins_title(text: str) -> bool:
+    """Whether a text begins with what someone is called behind the whole name."""
+    return text[:1] in _FIRST_OF_TITLES and any(text[:length] in TITLES_BEHIND for length in (2, 3, 4))
+
+
 # Words and brands that jieba tags as names, met in word lists and captions.
 NOT_NAMES = frozenset(_words("not_names"))
 NOT_STARTS = frozenset(_words("not_name_starts"))
@@ -129,6 +169,8 @@ THING_ENDS = frozenset(
     "馆堂陵祠墓园寺庙路街村镇湾桥楼阁亭塔山湖江河岛县市区鹉腐肉鱼鸡鸭鹅面饭酒茶饼乳汤"
     "粉糕糖果瓜米油醋酱药鞋衫菜虾蟹蛋草树洞碑"
 )
+THING_CHARACTERS = frozenset("奖杯法丹膏药丸散汤猪犬酒茶日节")
+"""Things that one character says where it ends a run of nouns: 陆川猪, 茅以升科学技术奖."""
 FOOD_ENDS = frozenset("腐肉鱼鸡鸭鹅面饭酒茶饼乳汤粉糕糖瓜米油醋酱药鞋衫菜虾蟹蛋膏丸片酥鹉")
 # Who a name belongs to, before it; what a person does or is shown as, after it.
 ROLES = frozenset(_words("person_roles"))
@@ -138,11 +180,13 @@ ACTS = tuple("晒谈说骑导著绘书撰作画刻版做教称签弹跳唱演舞
 """What a person does or a work is, in one character, which begins other words too."""
 WEAK_CUES = ("像", "获", "弹", "拉", "唱", "携", "与", "和", "在", "及", "、", "的故事", "版")
 """What follows other words as readily: enough for a word that a dictionary calls a name."""
-PLACE_GIVEN = frozenset("山洞溪坪洲峡滩阁亭观渡崖谷泉潭岩林园台院里屯营栏塘墩渠岗坡坳尖坊海江川原峰石花木")
+PLACE_GIVEN = frozenset("岭堂池山洞溪坪洲峡滩阁亭观渡崖谷泉潭岩林园台院里屯营栏塘墩渠岗坡坳尖坊海江川原峰石花木")
 """Ends of places' names: a word of three characters with one is a name where a person is spoken of."""
 TRANSCRIBES = frozenset("斯特尔姆克德顿森尼卡拉夫奇基茨蒂塞蕾布伯巴厄瓦莱诺修朗索亚迪马萨里利罗维丁默曼根")
 """Ends of foreign names in Chinese characters, which stay as they are (罗伯特 begins like a Chinese name)."""
-WEAK_SURNAMES = frozenset("成温于安常解高白金牛石文叶华龙方海花单项包荣明康严毛关连水沙易黄江林钟麦时左盛乔柯雷")
+WEAK_SURNAMES = frozenset(
+    "卫曲冷厉费伍成温于安常解高白金牛石文叶华龙方海花单项包荣明康严毛关连水沙易黄江林钟麦时左盛乔柯雷"
+)
 """Surnames that begin other words more often: an unknown word with one is a name where a person is spoken of."""
 
 THINGS = tuple(_words("named_things"))

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from filters.texts.name_candidates import Candidate, candidates
 from filters.texts.name_characters import LISTS
 from filters.texts.name_evidence import evidence
+from filters.texts.name_surroundings import before
 from filters.texts.unknown_words import Word
 
 WEIGHTS = LISTS / "name_weights.tsv"
 """Fitted by infra/bench/name_weights.py."""
-BACK, AHEAD = 4, 10
+BACK, AHEAD = 7, 11
 """How many words before and from its first word on a name is told by."""
 LEAST = 1.5
 """What the weights of a name add up to: above 0.0 a name is likelier than not, and a wrong mask harms more."""
-_THINGS = frozenset({"after thing next", "L after thing next"})
+_THINGS = frozenset({"after thing next", "L after thing next", "after thing code", "L after thing code"})
+_FOREIGN = frozenset({"before nrt", "after nrt", "known foreign 2", "one word foreign 2"})
 _ROLES = frozenset({"before role", "before role sign", "L before role", "L before role sign"})
 
 
@@ -36,10 +38,12 @@ class Names:
             self._found[window] = _name_in(tuple(self.words[first : place + AHEAD]), place - first)
         return self._found[window]
 
-    def take(self, place: int, number: int, word: Word) -> None:
-        """Put a word in place of each of those that hold a name."""
-        self.words[place : place + number] = [word] * number
-        self._text[place : place + number] = array("i", [self._numbers.setdefault(word, len(self._numbers))] * number)
+    def take(self, place: int, number: int, words: list[Word]) -> None:
+        """Put some words in place of those that hold a name."""
+        self.words[place : place + number] = words
+        self._text[place : place + number] = array(
+            "i", [self._numbers.setdefault(word, len(self._numbers)) for word in words]
+        )
 
 
 def forget() -> None:
@@ -47,14 +51,17 @@ def forget() -> None:
     _name_in.cache_clear()
 
 
-def score(words: Sequence[Word], place: int, found: Candidate) -> float:
-    """Above `LEAST` for a name."""
-    known, held = weights(), evidence(words, place, found)
-    if "transcribes" in held and not any(kind.startswith("cued") for kind in held):
+def score(words: Sequence[Word], place: int, found: Candidate, earlier: Sequence[str] | None = None) -> float:
+    """Above `LEAST` for a name; `earlier` is what stands before the place, where that is known."""
+    known, held = weights(), evidence(words, place, found, earlier)
+    if "transcribes" in held and not _FOREIGN.isdisjoint(held):
         return -LEAST
     if not _THINGS.isdisjoint(held) and _ROLES.isdisjoint(held):
         return -LEAST
-    return known["bias"] + sum(known.get(kind, 0.0) * amount for kind, amount in held.items())
+    total = known["bias"]
+    for kind, amount in held.items():
+        total += known.get(kind, 0.0) * amount
+    return total
 
 
 @functools.cache
@@ -67,8 +74,10 @@ def weights() -> Mapping[str, float]:
 @functools.lru_cache(maxsize=1 << 14)
 def _name_in(words: tuple[Word, ...], place: int) -> Candidate | None:
     best, most = None, LEAST
+    earlier: list[str] | None = None
     for found in candidates(words, place):
-        amount = score(words, place, found)
+        earlier = before(words, place) if earlier is None else earlier
+        amount = score(words, place, found, earlier)
         if amount > most:
             best, most = found, amount
     return best

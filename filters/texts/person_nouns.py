@@ -10,6 +10,7 @@ SIGNS_OF_LISTS = frozenset(("与", "和", "、", "及", "跟", "同", "携", "&"
 FOUND = "\ue001"
 """Stands for a name that was found before; no stored text holds it."""
 _OPENERS = ' :：（()）/·|—-“"【[，,'
+_BEFORE_APART = frozenset(_OPENERS + "\n。；;！!？?《“)）")
 _ENDS = frozenset("员家长师者手户人民农贩匠医警兵生童工夫徒友迷客嫂婆爷娃妇主士祖官将帅王后星")
 MADE_UP_ENDS = frozenset("员师者手户人贩匠工农医警友民兵")
 """Ends of words for people that no dictionary has: 锻造师, 赶海人."""
@@ -21,7 +22,7 @@ _NO_PERSONS = """
     小手 空手 松手 交手 徒手 平手 住手 袖手 黑手 过手 经手 棘手 辣手 手拉手 佛手 机械手 信手 纤手 刀手 扳手 白手
     巨手 把手 扶手 二手 分手 亲手 入手 携手 握手 牵手 挥手 举手 联手 着手 上手 洗手 用户 客户 门户 窗户 账户 帐户
     落户 开户 下户 户户 入户 多用户 立户 首户 人民 国民 全民 军民 移民 殖民 万民 爱民 便民 扰民 健民 利民 支农 工农
-    学农 坑农 害农 三农 神医 行医 中医 西医 兽医 藏医 国医 报警 机警 火警 预警 派兵 装甲兵 用兵 屯兵 当兵 收兵 救兵
+    学农 坑农 害农 三农 神医 行医 中医 西医 藏医 国医 报警 机警 火警 预警 派兵 装甲兵 用兵 屯兵 当兵 收兵 救兵
     兴兵 举兵 奇兵 天兵 动兵 招兵 点兵 阅兵 征兵 产生 人生 花生 陌生 平生 水生 天生 亲生 畜生 民生 终生 共生 活生生
     长生 原生 胎生 公生 内生 半生 众生 卵生 硬生生 海生 双生 面生 土生 重生 速生 一生 养生 卫生 再生 野生 发生 出生
     寄生 写生 先生 新生 化工 人工 手工 轻工 森工 理工 动工 政工 佣工 军工 刀工 深加工 代工 煤化工 大工 日工 夜工
@@ -37,7 +38,12 @@ _NO_PERSONS = """
 _NOT_PERSONS = frozenset(_NO_PERSONS.split())
 _LENGTHS_OF_ROLES = tuple(sorted({len(role) for role in LONG_ROLES}))
 BEFORE_RARE = (
-    _ENDS | frozenset(role[-1] for role in ROLES) | frozenset(_OPENERS) | frozenset(SIGNS_OF_LISTS) | frozenset(FOUND)
+    _BEFORE_APART
+    | _ENDS
+    | frozenset(role[-1] for role in ROLES)
+    | frozenset(_OPENERS)
+    | frozenset(SIGNS_OF_LISTS)
+    | frozenset(FOUND)
 )
 """What may stand right before a name with a rare surname."""
 
@@ -67,6 +73,11 @@ def is_expected(words: Sequence[Word], place: int) -> bool:
     if words[place - 1][0] in SIGNS_OF_LISTS and place > 1 and words[place - 2][0] == FOUND:
         return True
     return person_before(words, place) != ""
+
+
+def is_apart(words: Sequence[Word], place: int) -> bool:
+    """Whether a text begins at a place, or what a sign parts from it."""
+    return not place or "\n" in words[place - 1][0] or words[place - 1][0][-1] in _BEFORE_APART
 
 
 def _is_person(words: Sequence[Word]) -> bool:

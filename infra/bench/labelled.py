@@ -4,9 +4,9 @@
     python infra/bench/labelled.py --half tuning   figures and mistakes of the other halves
     python infra/bench/labelled.py --errors        the mistakes too
 
-A row's half follows from a hash of its text. In names.tsv, people.tsv, captions.tsv and unseen.tsv braces stand around
-each person's name; what counts as one in the last three is written in infra/docs/texts.md. Both halves of the first
-three have been tuned on; of unseen.tsv the tuning half has been looked at.
+A row's half follows from a hash of its text. In names.tsv, people.tsv, captions.tsv, unseen.tsv and unseen2.tsv braces
+stand around each person's name; what counts as one in all but the first is written in infra/docs/texts.md. Both halves
+of the first four have been tuned on; of unseen2.tsv the tuning half only, and nobody has looked at the reported one.
 """
 
 import argparse
@@ -29,13 +29,14 @@ from filters.zh import simplify
 
 ROWS = Path(__file__).parents[1] / "labelled"
 FLAGS = {"boilerplate": "is_boilerplate", "filename": "is_filename", "contact": "has_contact"}
-NAMES = ("names", "people", "captions", "unseen")
+NAMES = ("names", "people", "captions", "unseen", "unseen2")
 AIMS = {
     **{name: {"precision": 0.95, "recall": 0.95} for name in (*FLAGS, "language")},
     "names": {"precision": 0.95, "recall": 0.8},
     "people": {"precision": 0.95, "recall": 0.8},
     "captions": {"precision": 0.95, "recall": 0.8},
     "unseen": {"precision": 0.95, "recall": 0.8},
+    "unseen2": {"precision": 0.95, "recall": 0.8},
 }
 
 Half = Literal["tuning", "reported"]
