@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Both halves of the names were tuned on: their figures are pinned so that no change loses them.
+# Of names, nothing was tuned on the reported half of unseen2 alone; the other figures are pinned so that none is lost.
 FLOORS = {
     "boilerplate": (0.95, 0.95),
     "filename": (0.95, 0.95),
@@ -20,6 +20,7 @@ FLOORS = {
     "people": (0.97, 0.93),
     "captions": (0.97, 0.85),
     "unseen": (0.97, 0.9),
+    "unseen2": (0.95, 0.82),
 }
 
 
