@@ -42,10 +42,10 @@ def _has_original_elsewhere(lowered: bytes) -> bool:
 
 def _is_in_style(function: bytes, lowered: bytes) -> bool:
     """Whether a CSS function stands somewhere behind `style` with no `>` between, as in a tag."""
-    start = lowered.find(function)
+    looked_at, start = 0, lowered.find(function)
     while start >= 0:
-        first = max(0, start - _MOST_TAG_BYTES)
+        first = max(looked_at, start - _MOST_TAG_BYTES)
         if lowered.rfind(b"style", first, start) > lowered.rfind(b">", first, start):
             return True
-        start = lowered.find(function, start + len(function))
+        looked_at, start = start, lowered.find(function, start + len(function))
     return False

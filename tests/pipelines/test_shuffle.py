@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.flow.shuffle import bucket_of_uids, grouped_by_rows, read_bucket, write_buckets
+from pipelines.flow.shuffle import (
+    _SLICE_ROWS,
+    _SLICE_ROWS_A_BUCKET,
+    bucket_of_uids,
+    grouped_by_rows,
+    read_bucket,
+    write_buckets,
+)
 from pipelines.tasks import buckets_for
 from shards.schema import uid_of
 
@@ -81,3 +88,16 @@ def test_parts_are_grouped_by_rows(rows: list[int], limit: int, groups: list[lis
 @pytest.mark.parametrize(("rows", "buckets"), [(0, 1), (1, 1), (1_000_000, 1), (1_000_001, 2)])
 def test_buckets_depend_on_rows_alone(rows: int, buckets: int) -> None:
     assert buckets_for(rows) == buckets
+
+
+@pytest.mark.parametrize("num_buckets", [1, 3, 400])
+def test_the_order_inside_a_bucket_is_kept_where_rows_are_dealt_in_several_slices(
+    tmp_path: Path, num_buckets: int
+) -> None:
+    num_rows = 3 * max(_SLICE_ROWS, _SLICE_ROWS_A_BUCKET * num_buckets) // 2
+    numbers = np.arange(num_rows)
+    table = pa.table({"number": pa.chunked_array([numbers[:1000], numbers[1000:]])})
+    buckets = numbers * 48_271 % 65_537 % num_buckets
+    write_buckets(tmp_path / "x.parquet", table, buckets, num_buckets)
+    for bucket in range(num_buckets):
+        assert np.array_equal(read_bucket([tmp_path / "x.parquet"], bucket)["number"], numbers[buckets == bucket])
